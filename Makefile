@@ -1,0 +1,176 @@
+# allcores - build, benchmarks, plots, tests.  `make help` lists the targets.
+#
+# The matrix is discovered: a file workloads/NAME.c is a workload, a folder engines/NAME with an engine.c
+# is an engine, a folder machine/NAME with a machine.c is a machine.  An optional engine.mk adds what the
+# engine needs (compiler flags, libraries, variants); no list is edited anywhere.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CC := gcc
+CXX := g++
+OBJCOPY := objcopy
+NM := nm
+
+# SAN=address,undefined or SAN=thread builds into a folder of its own.
+SAN ?=
+comma := ,
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+OPT ?= -O3
+WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+	-Wvla -Wundef -Wformat=2 -Wnull-dereference -Wno-clobbered
+# One compiler and one set of flags for all engines, or a comparison would be confounded.
+COMMON_FLAGS := $(OPT) -g -fno-omit-frame-pointer -D_GNU_SOURCE -Iengines -Imachine -Iworkloads
+CFLAGS_ALL := -std=gnu17 $(COMMON_FLAGS) $(WARN)
+LDLIBS := -lbenchmark -ljansson -lhwloc -lm -lpthread -lstdc++
+LDFLAGS :=
+ifneq ($(SAN),)
+SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -Wno-null-dereference
+ifneq ($(findstring thread,$(SAN)),)
+# Blocks restart by a jump of our own, which the call-stack shadow of TSan would not survive.
+SAN_FLAGS += --param tsan-instrument-func-entry-exit=0 -Wno-tsan
+endif
+CFLAGS_ALL += $(SAN_FLAGS)
+LDFLAGS += $(SAN_FLAGS)
+else
+# Leaving a block by return or break is refused at compile time where the optimiser can see it.
+CELL_GUARD := -DTM_GUARD
+endif
+
+# ---- the matrix ------------------------------------------------------------------------------
+
+ENGINES := $(patsubst engines/%/engine.c,%,$(sort $(wildcard engines/*/engine.c)))
+MACHINES := $(patsubst machine/%/machine.c,%,$(sort $(wildcard machine/*/machine.c)))
+WORKLOADS := $(patsubst workloads/%.c,%,$(sort $(wildcard workloads/*.c)))
+CONFORMANCE := $(patsubst tests/conformance/%.c,%,$(sort $(wildcard tests/conformance/*.c)))
+
+# A group is one build of an engine: its default build, or a variant that engine.mk declares with
+#   $(call variant,ENGINE,NAME,FLAGS)
+# What else an engine.mk may set: CELL_FLAGS_<group>, LDLIBS, NOT_SANITIZED, RACE_FREE.
+variant = $(eval VARIANTS += $(1)-$(2))$(eval ENGINE_$(1)-$(2) := $(1))$(eval CELL_FLAGS_$(1)-$(2) := $(3))
+NOT_SANITIZED :=
+RACE_FREE :=
+VARIANTS :=
+include $(wildcard engines/*/engine.mk)
+$(foreach e,$(ENGINES),$(eval ENGINE_$(e) := $(e)))
+
+GROUPS_ALL := $(ENGINES) $(VARIANTS)
+ifeq ($(SAN),)
+GROUPS := $(GROUPS_ALL)
+else ifneq ($(findstring thread,$(SAN)),)
+GROUPS := $(filter $(RACE_FREE),$(GROUPS_ALL))
+else
+GROUPS := $(filter-out $(NOT_SANITIZED),$(GROUPS_ALL))
+endif
+
+# cells of group $(1) on machine $(2): engine sources and workloads
+engine_objects = $(patsubst engines/$(ENGINE_$(1))/%.c,$(B)/cells/$(1)__$(2)/engine/%.o,$(wildcard engines/$(ENGINE_$(1))/*.c))
+workload_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/workload/%.o,$(WORKLOADS))
+conformance_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/conformance/%.o,$(CONFORMANCE))
+
+ENGINE_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call engine_objects,$(g),$(m))))
+WORKLOAD_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call workload_objects,$(g),$(m))))
+CONFORMANCE_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call conformance_objects,$(g),$(m))))
+MACHINE_OBJECTS := $(foreach m,$(MACHINES),$(patsubst machine/$(m)/%.c,$(B)/machine/$(m)/%.o,$(wildcard machine/$(m)/*.c)))
+
+HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*.c)))
+HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
+HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o
+HARNESS_LIBRARY := $(filter-out $(B)/harness/main.o,$(HARNESS_OBJECTS))
+# Linked as objects: an archive would drop those of which only the registry section is wanted.
+MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+# ---- targets ---------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.PHONY: all help bench plots test lint install clean setup test-programs check-tools FORCE
+
+all: $(B)/allcores ## everything
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "Variables: SAN=address,undefined | SAN=thread   a sanitizer build, in build/san-..."
+	@echo "           BENCH=full                           the form of make bench for publication"
+	@echo "           PREFIX=/usr/local DESTDIR=           where make install puts things"
+
+
+$(B)/allcores: $(HARNESS_OBJECTS) $(MATRIX)
+	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+test-programs: $(B)/allcores $(B)/tests/conformance $(UNIT_TESTS)
+
+$(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS)
+	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX)
+	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# ---- compilation -----------------------------------------------------------------------------
+
+# Objects depend on this file, which changes when the flags do.
+$(B)/flags: FORCE
+	@mkdir -p $(B)
+	@printf '%s\n' '$(CC) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g)))' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Compiler, flags and revision, baked into the binary and so into every result.
+$(B)/buildinfo.c: FORCE $(B)/flags
+	@scripts/buildinfo '$(CC)' '$(CFLAGS_ALL)' '$(SAN)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/harness/buildinfo.o: $(B)/buildinfo.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Iharness -c -o $@ $<
+
+$(B)/harness/%.o: harness/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Iharness -MMD -MP -c -o $@ $<
+
+$(B)/harness/%.o: harness/%.cc $(B)/flags
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(COMMON_FLAGS) $(SAN_FLAGS) -Wall -Wextra -Werror -Iharness -MMD -MP -c -o $@ $<
+
+$(B)/tests/unit/%.o: tests/unit/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Iharness -Itests -MMD -MP -c -o $@ $<
+
+$(B)/tests/driver/%.o: tests/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Iharness -Itests -MMD -MP -c -o $@ $<
+
+# Symbols of a machine get its name appended, those of a cell its group's and machine's
+# (counter_loop__norec__native), so that profiles and stack traces tell them apart and engines need no
+# name-spaces of their own.
+define machine_rules
+$(B)/machine/$(1)/%.o: machine/$(1)/%.c $(B)/flags scripts/qualify
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
+	scripts/qualify $$@.raw $$@ '' $(1)
+endef
+$(foreach m,$(MACHINES),$(eval $(call machine_rules,$(m))))
+
+define cell_compile
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) $$(CELL_GUARD) $$(CELL_FLAGS_$(1)) -DTM_ENGINE=$(ENGINE_$(1)) -DTM_MACHINE=$(2) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
+	scripts/qualify $$@.raw $$@ $(1) $(2)
+endef
+define cell_rules
+$(B)/cells/$(1)__$(2)/engine/%.o: engines/$(ENGINE_$(1))/%.c $(B)/flags scripts/qualify
+$(call cell_compile,$(1),$(2))
+$(B)/cells/$(1)__$(2)/workload/%.o: workloads/%.c $(B)/flags scripts/qualify
+$(call cell_compile,$(1),$(2))
+$(B)/cells/$(1)__$(2)/conformance/%.o: tests/conformance/%.c $(B)/flags scripts/qualify
+$(call cell_compile,$(1),$(2))
+endef
+$(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(eval $(call cell_rules,$(g),$(m)))))
+
+clean: ## remove what was built
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,66 @@
+/*
+ * common.h - what every engine's thread has: counters, the last abort, flags.
+ *
+ * Rules for the writers of engines: `struct tm_thread` begins with a `struct tm_common`; all of it
+ * is written by its own thread only and read by others after that thread has finished.
+ */
+#ifndef ALLCORES_COMMON_H
+#define ALLCORES_COMMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TM_CACHE_LINE 64
+
+#define tm_likely(x) __builtin_expect(!!(x), 1)
+#define tm_unlikely(x) __builtin_expect(!!(x), 0)
+#define TM_INLINE static inline __attribute__((always_inline))
+#define TM_COLD __attribute__((noinline, cold))
+
+/* Why an execution of a block was thrown away.  tm_cause_names (harness) follows this order. */
+enum tm_cause {
+    TM_VALIDATION, /* a value or version that was read has changed */
+    TM_EXPLICIT,   /* tm_abort_restart */
+    TM_UNKNOWN,    /* the runtime does not say (libitm) */
+    TM_CAUSES
+};
+#define TM_CAUSE_NAMES                                                                             \
+    { "validation", "explicit", "unknown" }
+
+/*
+ * Counters of one thread since it attached.  `commits` counts outermost blocks; a block that waited
+ * in tm_retry counts under `retries`, not under `aborts`.  An engine whose barriers are plain loads
+ * and stores does not count accesses: its `counts_accesses` stays false and results say null.
+ */
+struct tm_stats {
+    uint64_t commits;
+    uint64_t aborts[TM_CAUSES];
+    uint64_t retries;      /* times a block blocked in tm_retry */
+    uint64_t fallbacks;    /* blocks that ended on the engine's slow or serial path */
+    uint64_t irrevocable;  /* blocks that became irrevocable */
+    uint64_t handovers;    /* times a GIL was given to a waiting thread */
+    uint64_t reads;        /* logged reads of committed blocks */
+    uint64_t writes;       /* distinct words written by committed blocks */
+    uint64_t read_set_max; /* entries, of committed blocks */
+    uint64_t write_set_max;
+    uint64_t wasted_ns; /* time in executions that were thrown away; only while `timed` */
+    bool counts_accesses;
+};
+
+/* The last abort, kept from the start so that conflict reports need no new hooks. */
+struct tm_event {
+    enum tm_cause cause;
+    const void *site;    /* code address of the victim's block */
+    const void *address; /* the word or object that conflicted; NULL when unknown */
+    int peer;            /* index of the thread that won; -1 when unknown */
+};
+
+struct tm_common {
+    uint32_t depth; /* nesting of blocks; 0 = outside */
+    uint32_t index; /* thread number, 0 .. threads-1 */
+    bool timed;     /* measure wasted_ns: set for the separate diagnostic pass only */
+    struct tm_stats stats;
+    struct tm_event last_abort;
+};
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * machine.h - the seam between engines/workloads and the machine they run on.
+ *
+ * Engine and workload code is plain C11 (loads, stores, <stdatomic.h>); this header holds what C
+ * has no word for.  The build appends the machine's name to every symbol that begins with
+ * `machine_`, so one binary can hold several machines.  All functions are thread-safe unless they
+ * say otherwise.
+ */
+#ifndef ALLCORES_MACHINE_H
+#define ALLCORES_MACHINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+/* Monotonic nanoseconds since an arbitrary start.  Native: CLOCK_MONOTONIC. */
+uint64_t machine_now_ns(void);
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+/* A hint inside spin loops (PAUSE). */
+static inline void machine_cpu_relax(void) { __builtin_ia32_pause(); }
+
+/* Sleeps while *word == expected, at most timeout_ns (UINT64_MAX: without limit).  May return early
+ * for no reason: the caller checks its condition again.  Returns false when the time ran out.
+ * futex(2), FUTEX_WAIT_PRIVATE. */
+bool machine_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+
+/* Wakes up to n threads that sleep on *word. */
+void machine_wake(_Atomic uint32_t *word, unsigned n);
+
+/* The calling thread gives up its processor to whoever is runnable. */
+void machine_yield(void);
+
+/*
+ * A full memory barrier on every thread of the process, executed by the caller (membarrier(2),
+ * PRIVATE_EXPEDITED).  It pairs with a mere compiler barrier on the other side, which makes the
+ * common side of an asymmetric Dekker handshake free.  Costs microseconds.
+ */
+void machine_heavy_barrier(void);
+/* The other side of that handshake. */
+static inline void machine_light_barrier(void) { atomic_signal_fence(memory_order_seq_cst); }
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Uninitialised memory, 16-byte aligned; NULL when out of memory.  Owned by the caller. */
+void *machine_alloc(size_t bytes);
+/* Zeroed memory aligned to `align` (a power of two, at least 16). */
+void *machine_alloc_aligned(size_t bytes, size_t align);
+/* Both kinds go back here; NULL is allowed. */
+void machine_free(void *p);
+
+/* ---- blocking calls ------------------------------------------------------------------------ */
+
+/* pipe2(2), write(2) and read(2) of this machine's operating system; negative errno on failure. */
+int machine_pipe(int fds[2], size_t capacity_bytes, bool nonblocking);
+ssize_t machine_write(int fd, const void *buffer, size_t bytes);
+ssize_t machine_read(int fd, void *buffer, size_t bytes);
+void machine_close(int fd);
+
+/* ---- the machine as the harness sees it ---------------------------------------------------- */
+
+struct machine_thread; /* one running thread, owned by the machine from spawn to join */
+
+struct machine {
+    const char *name;
+    const char *help;
+    /* NULL when usable, otherwise why not. */
+    const char *(*unavailable)(void);
+    unsigned (*max_threads)(void); /* the largest thread count worth asking for: an upper limit */
+    /* Starts fn(argument) on the machine's processor for thread `index` (spread over physical cores
+     * first, then over their hardware threads, then around again).  NULL and errno on failure. */
+    struct machine_thread *(*spawn)(unsigned index, void (*fn)(void *), void *argument);
+    void (*join)(struct machine_thread *thread);
+    uint64_t (*now_ns)(void);
+    /* machine_wait and machine_wake, for the harness's start barrier. */
+    bool (*wait)(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+    void (*wake)(_Atomic uint32_t *word, unsigned n);
+    /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason. */
+    const char *(*htm_unavailable)(void);
+};
+
+/* Machines register here: TM_REGISTER(tm_machines, struct machine, name). */
+
+#endif
