@@ -47,7 +47,9 @@
 
 #define TM_STRING_(x) #x
 #define TM_STRING(x) TM_STRING_(x)
-#define TM_ENGINE_HEADER_(e) TM_STRING_(e / engine.h)
+/* clang-format off */
+#define TM_ENGINE_HEADER_(e) TM_STRING_(e/engine.h)
+/* clang-format on */
 #define TM_ENGINE_HEADER(e) TM_ENGINE_HEADER_(e)
 
 #define TM_SELF struct tm_thread *self __attribute__((unused))
