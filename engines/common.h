@@ -56,7 +56,7 @@ struct tm_event {
 };
 
 struct tm_common {
-    uint32_t depth; /* nesting of blocks; 0 = outside */
+    uint32_t depth; /* 0 outside of blocks; engines count the nesting or just set 1 */
     uint32_t index; /* thread number, 0 .. threads-1 */
     bool timed;     /* measure wasted_ns: set for the separate diagnostic pass only */
     struct tm_stats stats;

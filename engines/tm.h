@@ -22,9 +22,9 @@
  *
  * A file whose blocks (or functions called from them) use tm_retry or tm_abort_restart says
  * `#define TM_RESTARTS` before it includes this file: engines that never restart on their own then
- * add a checkpoint, which the other files should not pay for.  An execution must not have written
- * anything when it calls tm_retry or tm_abort_restart, because a lock cannot undo; on engines
- * whose descriptor says `rollback` it may.
+ * add a checkpoint, which the other files should not pay for.  An execution must not have written,
+ * allocated or freed anything when it calls tm_retry or tm_abort_restart, because a lock cannot undo;
+ * on engines whose descriptor says `rollback` it may.
  *
  * Rule for locals.  A local declared inside the block is free.  One declared outside may be read
  * inside as long as the block does not change it; a block that changes it must assign it before
@@ -59,6 +59,7 @@
 
 struct tm_block {
     int done;
+    int outermost; /* not nested in another block; for engines that need to know at the end */
 };
 #if defined(TM_GUARD) && !defined(TM_NO_GUARD)
 void tm_block_left(void)

@@ -28,28 +28,32 @@ struct tm_thread {
 #define TM_WRITE_AT(ref, field, i, v) ((void)((ref)->field[i] = (v)))
 #define TM_PLAIN(lvalue) (lvalue)
 
-TM_INLINE int tm_begin(struct tm_thread *self) {
-    self->common.depth++;
-    return 0;
+TM_INLINE struct tm_block tm_begin(struct tm_thread *self) {
+    const struct tm_block block = {.outermost = self->common.depth == 0};
+    self->common.depth = 1;
+    return block;
 }
 
-TM_INLINE int tm_end(struct tm_thread *self) {
-    if (--self->common.depth == 0)
+TM_INLINE int tm_end(struct tm_thread *self, const struct tm_block *block) {
+    if (block->outermost) {
+        self->common.depth = 0;
         self->common.stats.commits++;
+    }
     return 1;
 }
 
 #if defined(TM_RESTARTS)
 #define TM_ATOMIC(self_)                                                                           \
-    for (TM_BLOCK = {({                                                                            \
-             if (tm_begin(self_), (self_)->common.depth == 1)                                      \
+    for (TM_BLOCK = ({                                                                             \
+             const struct tm_block tm_begun_ = tm_begin(self_);                                    \
+             if (tm_begun_.outermost)                                                              \
                  tm_checkpoint(&(self_)->checkpoint);                                              \
-             0;                                                                                    \
-         })};                                                                                      \
-         !tm_block_.done; tm_block_.done = tm_end(self_))
+             tm_begun_;                                                                            \
+         });                                                                                       \
+         !tm_block_.done; tm_block_.done = tm_end(self_, &tm_block_))
 #else
 #define TM_ATOMIC(self_)                                                                           \
-    for (TM_BLOCK = {tm_begin(self_)}; !tm_block_.done; tm_block_.done = tm_end(self_))
+    for (TM_BLOCK = tm_begin(self_); !tm_block_.done; tm_block_.done = tm_end(self_, &tm_block_))
 #endif
 
 void *tm_alloc(struct tm_thread *self, size_t bytes);

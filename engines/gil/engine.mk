@@ -1,0 +1,2 @@
+$(call variant,gil,gc,-DGIL_BARRIER_GC)
+RACE_FREE += gil gil-gc

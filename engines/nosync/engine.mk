@@ -1,0 +1,2 @@
+# Races are what it is for.
+NOT_SANITIZED += nosync

@@ -1,0 +1,1 @@
+RACE_FREE += seq
