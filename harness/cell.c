@@ -267,8 +267,11 @@ static void measure_started(const struct cell_request *r, struct cell_sample *sa
     }
     run.world = workload->setup(self, &setup, sample->why, CELL_WHY_SIZE);
     engine->detach(self);
-    if (run.world == NULL)
+    if (run.world == NULL) {
+        if (sample->why[0] == '\0')
+            snprintf(sample->why, CELL_WHY_SIZE, "setup: out of memory");
         return;
+    }
     struct worker *workers = calloc(r->threads, sizeof *workers);
     if (workers == NULL) {
         snprintf(sample->why, CELL_WHY_SIZE, "out of memory");
