@@ -314,7 +314,9 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
         return false;
     measure_started(request, sample);
     engine->stop();
-    if (!sample->ok && sample->why[0] == '\0')
+    if (sample->ok) /* verifiers may have prepared their message */
+        sample->why[0] = '\0';
+    else if (sample->why[0] == '\0')
         snprintf(sample->why, CELL_WHY_SIZE, "verification failed without a reason");
     return sample->ok;
 }
