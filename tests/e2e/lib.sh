@@ -20,6 +20,8 @@
 #   expect_in NAME FILE ERE  a line of FILE matches the extended regular expression
 #   expect_not_in NAME FILE ERE
 #   expect_equal NAME GOT WANTED
+#   expect_valid NAME FILE   FILE is JSON without NaN or double keys and fits harness/results.schema.json
+#   copy_tree FOLDER         copies the sources, and the build with them, so that make there starts from it
 #   bad NAME ERE CMD...      bad input: CMD exits 2 with one line on stderr that matches ERE
 
 set -u
@@ -33,6 +35,11 @@ OUT=$TMP/.stdout
 ERR=$TMP/.stderr
 status=0
 passed=0 failed=0 skipped=0
+# A make that a script starts is not a part of the make that started the script.
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES GNUMAKEFLAGS SAN
+# Debian's modules belong to Debian's Python, whatever else is first in PATH.
+PYTHON=/usr/bin/python3
+[ -x $PYTHON ] || PYTHON=python3
 
 cleanup_tmp() {
     if [ -n "${KEEP_TMP:-}" ]; then
@@ -138,6 +145,55 @@ expect_equal() {
         fail "$1" "got:    $2
 wanted: $3"
     fi
+}
+
+valid() {
+    "$PYTHON" - "$ROOT/harness/results.schema.json" "$1" <<'END'
+import json, sys
+import jsonschema
+
+def unique(pairs):
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        sys.exit("a key appears twice among: %s" % ", ".join(keys))
+    return dict(pairs)
+
+def constant(name):
+    sys.exit("%s is not JSON" % name)
+
+with open(sys.argv[1]) as f:
+    schema = json.load(f)
+with open(sys.argv[2]) as f:
+    data = json.load(f, object_pairs_hook=unique, parse_constant=constant)
+validator = jsonschema.validators.validator_for(schema)
+validator.check_schema(schema)
+errors = list(validator(schema).iter_errors(data))
+for error in errors[:10]:
+    print("/".join(map(str, error.absolute_path)) + ": " + error.message[:300])
+sys.exit(bool(errors))
+END
+}
+
+expect_valid() {
+    local output
+    if output=$(valid "$2" 2>&1); then
+        pass "$1"
+    else
+        fail "$1" "$2:
+$output"
+    fi
+}
+
+copy_tree() {
+    mkdir -p "$1" || return
+    # Times are kept: objects stay newer than their sources.
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files --cached --others --exclude-standard -z
+    else
+        find . \( -path ./build -o -path ./results/local \) -prune -o -type f -print0
+    fi | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+        tar --null -T - -cf - | tar -C "$1" -xf - || return
+    [ ! -d build ] || tar --exclude='build/san-*' -cf - build | tar -C "$1" -xf -
 }
 
 bad() {
