@@ -14,6 +14,10 @@ CXX := g++
 OBJCOPY := objcopy
 NM := nm
 
+PREFIX ?= /usr/local
+DESTDIR ?=
+BENCH ?= default
+
 # SAN=address,undefined or SAN=thread builds into a folder of its own.
 SAN ?=
 comma := ,
@@ -88,22 +92,80 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard test
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help bench plots test lint install clean setup test-programs check-tools FORCE
+.PHONY: all help setup bench plots test lint install clean test-programs lint-list FORCE
 
 all: $(B)/allcores ## everything
+
+# Targets that build before they run something use all processors, unless -j says otherwise.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+BUILD = +@$(MAKE) --no-print-directory $(PARALLEL)
+
+setup: ## install what is missing to build, test and lint (Debian, Ubuntu)
+	@scripts/setup
+
+bench: ## the default matrix, plots and report; says where to look
+	@scripts/setup --quiet build
+	$(BUILD) all
+	@scripts/bench '$(BENCH)'
+
+plots: ## draw the newest results once more
+	@scripts/setup --quiet build
+	$(BUILD) all
+	@scripts/plots
+
+# Sanitizer builds run what runs threads and memory hardest; their engines and workloads are the same sources.
+test: ## all tests: unit, conformance, end to end, then under sanitizers
+	@scripts/setup --quiet build test
+	$(BUILD) test-programs
+	$(BUILD) SAN=address,undefined test-programs
+	$(BUILD) SAN=thread test-programs
+	@tests/run $(call programs,build) $(sort $(wildcard tests/e2e/test_*.sh)) \
+		ALLCORES_TEST_SCALE=$(SAN_TEST_SCALE) \
+		ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=0 \
+		UBSAN_OPTIONS=print_stacktrace=1 $(call programs,build/san-address-undefined) \
+		TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(call programs,build/san-thread)
+
+programs = $(patsubst $(B)/%,$(1)/%,$(sort $(UNIT_TESTS)) $(CONFORMANCE_PROGRAM))
+SAN_TEST_SCALE ?= 20
+
+lint: ## format and static analysis: clang-format, clang-tidy, cppcheck, shellcheck
+	@scripts/setup --quiet build lint
+	$(BUILD) lint-list
+	@scripts/lint build/lint.list
+
+# A file and its flags a line.  Workloads are read as one engine compiles them; engines that need what only
+# gcc has (-fgnu-tm) are left to gcc's own warnings.
+LINT_GROUPS := $(foreach g,$(ENGINES),$(if $(findstring -fgnu-tm,$(CELL_FLAGS_$(g))),,$(g)))
+LINT_CELL = -DTM_ENGINE=$(1) -DTM_MACHINE=native
+lint_line = $(file >>build/lint.list,$(1) $(2))
+lint-list: $(B)/flags
+	$(file >build/lint.list)
+	$(foreach f,$(wildcard harness/*.c tests/unit/*.c tests/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) -Iharness -Itests))
+	$(foreach f,$(wildcard harness/*.cc),$(call lint_line,$(f),-std=c++17 $(COMMON_FLAGS) -Wall -Wextra -Iharness))
+	$(foreach f,$(wildcard machine/*/*.c),$(call lint_line,$(f),$(CFLAGS_ALL)))
+	$(foreach g,$(LINT_GROUPS),$(foreach f,$(wildcard engines/$(g)/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) $(CELL_FLAGS_$(g)) $(call LINT_CELL,$(g)))))
+	$(foreach f,$(wildcard workloads/*.c tests/conformance/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) $(call LINT_CELL,seq)))
+	@sed -i '/^$$/d' build/lint.list
+
+install: all ## copy the program into PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/allcores/engines'
+	install -m 755 $(B)/allcores '$(DESTDIR)$(PREFIX)/bin/allcores'
+	install -m 644 $(wildcard LICENSE README.md harness/results.schema.json) '$(DESTDIR)$(PREFIX)/share/doc/allcores'
+	$(if $(wildcard engines/README.md),install -m 644 engines/README.md '$(DESTDIR)$(PREFIX)/share/doc/allcores/engines')
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "Variables: SAN=address,undefined | SAN=thread   a sanitizer build, in build/san-..."
-	@echo "           BENCH=full                           the form of make bench for publication"
-	@echo "           PREFIX=/usr/local DESTDIR=           where make install puts things"
+	@echo "Variables: BENCH=full | short                 the form of make bench: for publication | a quick look"
+	@echo "           SAN=address,undefined | thread     a sanitizer build, in build/san-..."
+	@echo "           PREFIX=/usr/local DESTDIR=         where make install puts things"
 
 
 $(B)/allcores: $(HARNESS_OBJECTS) $(MATRIX)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-test-programs: $(B)/allcores $(B)/tests/conformance $(UNIT_TESTS)
+CONFORMANCE_PROGRAM := $(if $(wildcard tests/conformance.c),$(B)/tests/conformance)
+test-programs: $(B)/allcores $(CONFORMANCE_PROGRAM) $(UNIT_TESTS)
 
 $(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
@@ -113,8 +175,13 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRI
 
 # ---- compilation -----------------------------------------------------------------------------
 
+# Once a build folder: what is missing is told by name before a compiler complains about it.
+$(B)/tools: scripts/setup
+	@scripts/setup --check --quiet build
+	@mkdir -p $(@D) && touch $@
+
 # Objects depend on this file, which changes when the flags do.
-$(B)/flags: FORCE
+$(B)/flags: FORCE | $(B)/tools
 	@mkdir -p $(B)
 	@printf '%s\n' '$(CC) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g)))' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@

@@ -117,7 +117,7 @@ static void worker_main(void *argument) {
     else
         engine->suspend(self); /* nobody holds a lock while others have yet to arrive */
     barrier_wait(&run->barrier, r->threads, r->machine);
-    if (atomic_load(&run->failed)) {
+    if (self == NULL || atomic_load(&run->failed)) {
         if (self != NULL) {
             engine->resume(self);
             engine->detach(self);
