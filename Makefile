@@ -120,13 +120,11 @@ test: ## all tests: unit, conformance, end to end, then under sanitizers
 	$(BUILD) SAN=address,undefined test-programs
 	$(BUILD) SAN=thread test-programs
 	@tests/run $(call programs,build) $(sort $(wildcard tests/e2e/test_*.sh)) \
-		ALLCORES_TEST_SCALE=$(SAN_TEST_SCALE) \
 		ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 $(call programs,build/san-address-undefined) \
 		TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(call programs,build/san-thread)
 
 programs = $(patsubst $(B)/%,$(1)/%,$(sort $(UNIT_TESTS)) $(CONFORMANCE_PROGRAM))
-SAN_TEST_SCALE ?= 20
 
 lint: ## format and static analysis: clang-format, clang-tidy, cppcheck, shellcheck
 	@scripts/setup --quiet build lint

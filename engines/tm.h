@@ -23,8 +23,8 @@
  * A file whose blocks (or functions called from them) use tm_retry or tm_abort_restart says
  * `#define TM_RESTARTS` before it includes this file: engines that never restart on their own then
  * add a checkpoint, which the other files should not pay for.  An execution must not have written,
- * allocated or freed anything when it calls tm_retry or tm_abort_restart, because a lock cannot undo;
- * on engines whose descriptor says `rollback` it may.
+ * allocated or freed anything when it calls tm_retry or tm_abort_restart, because a lock cannot
+ * undo; on engines whose descriptor says `rollback` it may.
  *
  * Rule for locals.  A local declared inside the block is free.  One declared outside may be read
  * inside as long as the block does not change it; a block that changes it must assign it before
