@@ -215,8 +215,8 @@ static void test_cell(void **state) {
 /* Engine nosync with several threads breaks every rule: probes that do not notice are worthless. */
 static void test_probes_catch_a_broken_engine(void **state) {
     (void)state;
-    static const char *const probes[] = {"atomicity", "isolation",   "write_skew", "zombie",
-                                         "small",     "irrevocable", "neighbours"};
+    static const char *const probes[] = {"atomicity", "isolation", "write_skew",
+                                         "zombie",    "small",     "irrevocable"};
     unsigned caught = 0, existing = 0;
     for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
         char name[NAME_SIZE];
