@@ -1,0 +1,395 @@
+/*
+ * conformance - one suite for every engine: runs the tests of tests/conformance (workloads whose
+ * name begins with `conformance_`) and, briefly, all real workloads, through the same adapter as
+ * the benchmark.
+ *
+ * One cmocka test per test, engine with options, machine and number of threads; its name is that of
+ * a cell, `zombie/norec/threads:2`.  Each runs in a child process with a time limit, so that a
+ * crash or an endless wait is one failed test.  An engine whose option must stand in the
+ * environment before the process starts gets a child that executes this program anew.
+ *
+ *   conformance [FILTER...]     tests whose name contains one of the filters; all without one
+ *   conformance --list          the names
+ *   conformance --one NAME      this one test, in this process: exit 0, or 1 with the reason on
+ * stderr
+ */
+#include "cell.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1, LIMIT_S = 120 };
+#else
+enum { SANITIZED = 0, LIMIT_S = 30 };
+#endif
+
+enum { TESTS_MAX = 8192, VALUES_MAX = 16, NAME_SIZE = 128, SEEDS = 3 };
+
+static const char prefix[] = "conformance_";
+
+struct test {
+    char name[NAME_SIZE];
+    const struct tm_cell *cell;
+    const struct machine *machine;
+    union tm_value args[VALUES_MAX], options[VALUES_MAX];
+    unsigned threads;
+    uint64_t ops_factor;  /* multiplies the test's operations */
+    char environment[64]; /* "VAR=value" that must be set before the process starts, or "" */
+};
+
+static struct test tests[TESTS_MAX];
+static size_t test_count;
+
+/* ---- one test, in this process ----------------------------------------------------------- */
+
+/* Value of the integer parameter `name`, or `otherwise` when the workload has none of that name. */
+static int64_t parameter(const struct test *t, const char *name, int64_t otherwise) {
+    const struct tm_param *params = t->cell->workload->params;
+    for (unsigned i = 0; params != NULL && params[i].name != NULL; i++)
+        if (strcmp(params[i].name, name) == 0)
+            return t->args[i].i;
+    return otherwise;
+}
+
+static bool is_conformance(const struct tm_workload *workload) {
+    return strncmp(workload->name, prefix, sizeof prefix - 1) == 0;
+}
+
+/* What the engine counted against what the test did. */
+static bool counters_plausible(const struct test *t, const struct cell_sample *s, char *why) {
+    if (s->ops == 0 || s->elapsed_ns == 0) {
+        snprintf(why, CELL_WHY_SIZE, "%llu operations in %llu ns", (unsigned long long)s->ops,
+                 (unsigned long long)s->elapsed_ns);
+        return false;
+    }
+    int64_t blocks = parameter(t, "blocks", -1);
+    if (strcmp(t->cell->workload->name, "null") == 0)
+        blocks = 1;
+    if (blocks >= 0 && s->stats.commits != s->ops * (uint64_t)blocks) {
+        snprintf(why, CELL_WHY_SIZE, "%llu commits counted, %llu blocks completed",
+                 (unsigned long long)s->stats.commits,
+                 (unsigned long long)(s->ops * (uint64_t)blocks));
+        return false;
+    }
+    if (!is_conformance(t->cell->workload))
+        return true;
+    const int64_t irrevocable = parameter(t, "irrevocable", 0);
+    if (s->stats.irrevocable != s->ops * (uint64_t)irrevocable) {
+        snprintf(why, CELL_WHY_SIZE, "%llu irrevocable blocks counted, %llu completed",
+                 (unsigned long long)s->stats.irrevocable,
+                 (unsigned long long)(s->ops * (uint64_t)irrevocable));
+        return false;
+    }
+    const int64_t restarts = parameter(t, "restarts", 0);
+    if (s->stats.aborts[TM_EXPLICIT] < s->ops * (uint64_t)restarts) {
+        snprintf(why, CELL_WHY_SIZE, "%llu explicit aborts counted, at least %llu happened",
+                 (unsigned long long)s->stats.aborts[TM_EXPLICIT],
+                 (unsigned long long)(s->ops * (uint64_t)restarts));
+        return false;
+    }
+    const int64_t rss_mb = parameter(t, "rss_mb", 0);
+    if (rss_mb > 0 && !SANITIZED && s->rss_bytes >> 20 > (uint64_t)rss_mb) {
+        snprintf(why, CELL_WHY_SIZE, "resident set %llu MiB, expected at most %lld: memory leaks",
+                 (unsigned long long)(s->rss_bytes >> 20), (long long)rss_mb);
+        return false;
+    }
+    return true;
+}
+
+static bool run_here(const struct test *t, char *why) {
+    const uint64_t interval_ms =
+        (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
+    for (uint64_t seed = 1; seed <= (interval_ms > 0 ? 1 : SEEDS); seed++) {
+        struct cell_request request = {
+            .cell = t->cell,
+            .machine = t->machine,
+            .args = t->args,
+            .options = t->options,
+            .threads = t->threads,
+            .seed = seed * UINT64_C(0x9e3779b97f4a7c15),
+        };
+        if (interval_ms > 0) {
+            request.warmup_ns = 1000000;
+            request.interval_ns = interval_ms * 1000000;
+        } else {
+            request.ops_per_thread = (uint64_t)parameter(t, "ops", 1000) * t->ops_factor;
+        }
+        struct cell_sample sample;
+        if (!cell_measure(&request, &sample)) {
+            snprintf(why, CELL_WHY_SIZE, "seed %llu: %.200s", (unsigned long long)seed, sample.why);
+            return false;
+        }
+        if (!counters_plausible(t, &sample, why))
+            return false;
+    }
+    return true;
+}
+
+/* ---- one test, in a child ---------------------------------------------------------------- */
+
+static _Noreturn void child(const struct test *t, int out) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(LIMIT_S); /* ends the process; survives an exec */
+    if (t->environment[0] != '\0') {
+        char variable[sizeof t->environment];
+        memcpy(variable, t->environment, sizeof variable);
+        char *value = strchr(variable, '=');
+        *value++ = '\0';
+        setenv(variable, value, 1);
+        dup2(out, STDERR_FILENO);
+        execl("/proc/self/exe", "conformance", "--one", t->name, (char *)NULL);
+        dprintf(out, "execl: %s", strerror(errno));
+        _exit(1);
+    }
+    char why[CELL_WHY_SIZE] = "";
+    const bool ok = run_here(t, why);
+    if (!ok)
+        dprintf(out, "%s", why);
+    fflush(NULL);
+    exit(ok ? 0 : 1); /* not _exit: a leak sanitizer looks now */
+}
+
+/* Runs the test in a child process; false and the reason when it did not succeed. */
+static bool run_contained(const struct test *t, char *why, size_t why_size) {
+    int fds[2];
+    why[0] = '\0';
+    if (pipe(fds) != 0) {
+        snprintf(why, why_size, "pipe: %s", strerror(errno));
+        return false;
+    }
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        child(t, fds[1]);
+    }
+    close(fds[1]);
+    size_t length = 0;
+    ssize_t n = 0;
+    char rest[256];
+    do { /* keep the beginning, swallow the rest */
+        const bool room = length + 1 < why_size;
+        n = read(fds[0], room ? why + length : rest, room ? why_size - 1 - length : sizeof rest);
+        if (n > 0 && room)
+            length += (size_t)n;
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    why[length] = '\0';
+    close(fds[0]);
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        snprintf(why, why_size, "no child process: %s", strerror(errno));
+        return false;
+    }
+    if (WIFSIGNALED(status)) {
+        const int number = WTERMSIG(status);
+        if (number == SIGALRM)
+            snprintf(why + length, why_size - length, "no end within %d s", LIMIT_S);
+        else
+            snprintf(why + length, why_size - length, " [killed by signal %d, %s]", number,
+                     strsignal(number));
+        return false;
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void test_cell(void **state) {
+    const struct test *t = *state;
+    char why[1024];
+    if (!run_contained(t, why, sizeof why))
+        fail_msg("%s: %s", t->name, why);
+}
+
+/* ---- the tests can fail ------------------------------------------------------------------ */
+
+/* Engine nosync with several threads breaks every rule: probes that do not notice are worthless. */
+static void test_probes_catch_a_broken_engine(void **state) {
+    (void)state;
+    static const char *const probes[] = {"atomicity", "isolation", "write_skew",
+                                         "zombie",    "small",     "irrevocable"};
+    unsigned caught = 0, existing = 0;
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+        char name[NAME_SIZE];
+        snprintf(name, sizeof name, "%s%s", prefix, probes[i]);
+        struct test t = {.cell = cell_find(name, "nosync", NULL, "native"),
+                         .machine = machine_find("native"),
+                         .threads = 2,
+                         .ops_factor = 20};
+        if (t.cell == NULL)
+            continue;
+        existing++;
+        snprintf(t.name, sizeof t.name, "%s/nosync/threads:2", probes[i]);
+        params_default(t.cell->workload->params, t.args);
+        params_default(t.cell->engine->options, t.options);
+        char why[1024];
+        if (!run_contained(&t, why, sizeof why)) {
+            caught++;
+            print_message("  %s (as it should): %s\n", t.name, why);
+        } else {
+            print_message("  %s: nothing noticed this time\n", t.name);
+        }
+    }
+    if (existing == 0)
+        skip(); /* a sanitizer build has no nosync */
+    assert_true(caught > 0);
+}
+
+/* ---- enumeration ------------------------------------------------------------------------- */
+
+/* Text of choice number `index` in "a|b|c". */
+static void choice_text(const char *choices, unsigned index, char *out, size_t size) {
+    const char *c = choices;
+    for (; index > 0; index--)
+        c = strchr(c, '|') + 1;
+    snprintf(out, size, "%.*s", (int)strcspn(c, "|"), c);
+}
+
+static unsigned choice_count(const char *choices) {
+    unsigned n = 1;
+    for (const char *c = choices; (c = strchr(c, '|')) != NULL; c++)
+        n++;
+    return n;
+}
+
+/* "VAR=value" for an engine that needs its option in the environment. */
+static void set_environment(struct test *t, const struct tm_engine *engine) {
+    const char *colon = engine->process_env != NULL ? strchr(engine->process_env, ':') : NULL;
+    for (unsigned i = 0; colon != NULL && engine->options[i].name != NULL; i++) {
+        const struct tm_param *p = &engine->options[i];
+        if (p->type != TM_CHOICE || strcmp(p->name, colon + 1) != 0)
+            continue;
+        char value[32];
+        choice_text(p->choices, t->options[i].choice, value, sizeof value);
+        snprintf(t->environment, sizeof t->environment, "%.*s=%.24s",
+                 (int)(colon - engine->process_env), engine->process_env, value);
+    }
+}
+
+/* Adds the tests of this workload on this engine with these options, for 1, 2 and 4 threads. */
+static void add_tests(const char *workload, const char *engine, const union tm_value *options,
+                      const char *option_text, const struct machine *machine) {
+    const struct tm_engine *variant = engine_variant(engine, options);
+    const struct tm_cell *cell =
+        variant == NULL ? NULL : cell_find(workload, engine, variant->variant, machine->name);
+    if (cell == NULL || machine->unavailable() != NULL || variant->unavailable() != NULL)
+        return;
+    const char *name = is_conformance(cell->workload) ? workload + sizeof prefix - 1 : workload;
+    for (unsigned threads = 1; threads <= 4; threads *= 2) {
+        if (threads > variant->max_threads || (variant->unsafe && threads > 1))
+            continue;
+        if (test_count == TESTS_MAX) {
+            fprintf(stderr, "conformance: more than %d tests\n", TESTS_MAX);
+            exit(2);
+        }
+        struct test *t = &tests[test_count++];
+        *t = (struct test){.cell = cell, .machine = machine, .threads = threads, .ops_factor = 1};
+        snprintf(t->name, sizeof t->name, "%.32s/%.16s%.32s/threads:%u%s%.16s", name, engine,
+                 option_text, threads, strcmp(machine->name, "native") == 0 ? "" : "/",
+                 strcmp(machine->name, "native") == 0 ? "" : machine->name);
+        params_default(cell->workload->params, t->args);
+        if (options != NULL)
+            memcpy(t->options, options, sizeof t->options);
+        set_environment(t, variant);
+    }
+}
+
+/* Default options, and every other choice of every option that is a choice. */
+static void add_engine(const char *workload, const struct tm_engine *engine,
+                       const struct machine *machine) {
+    union tm_value defaults[VALUES_MAX] = {{0}};
+    params_default(engine->options, defaults);
+    add_tests(workload, engine->name, defaults, "", machine);
+    for (unsigned i = 0; engine->options != NULL && engine->options[i].name != NULL; i++) {
+        const struct tm_param *p = &engine->options[i];
+        for (unsigned c = 0; p->type == TM_CHOICE && c < choice_count(p->choices); c++) {
+            if (c == defaults[i].choice)
+                continue;
+            union tm_value options[VALUES_MAX];
+            memcpy(options, defaults, sizeof options);
+            options[i].choice = c;
+            char value[32], text[80];
+            choice_text(p->choices, c, value, sizeof value);
+            snprintf(text, sizeof text, ":%s=%s", p->name, value);
+            add_tests(workload, engine->name, options, text, machine);
+        }
+    }
+}
+
+static void enumerate(void) {
+    const char *last_workload = "";
+    for (const struct tm_cell *const *c = cells_all(); *c != NULL; c++) {
+        const char *workload = (*c)->workload->name; /* cells are sorted by workload */
+        if (strcmp(workload, last_workload) == 0)
+            continue;
+        last_workload = workload;
+        const char *last_engine = "";
+        for (const struct tm_engine *const *e = engines_all(); *e != NULL; e++) {
+            if (strcmp((*e)->name, last_engine) == 0)
+                continue;
+            last_engine = (*e)->name;
+            for (const struct machine *const *m = machines_all(); *m != NULL; m++)
+                add_engine(workload, *e, *m);
+        }
+    }
+}
+
+static int run_one(const char *name) {
+    for (size_t i = 0; i < test_count; i++)
+        if (strcmp(tests[i].name, name) == 0) {
+            char why[CELL_WHY_SIZE] = "";
+            if (run_here(&tests[i], why))
+                return 0;
+            fprintf(stderr, "%s\n", why);
+            return 1;
+        }
+    fprintf(stderr, "conformance: no test is called %s; --list shows them\n", name);
+    return 2;
+}
+
+static bool wanted(const char *name, int filters, char **filter) {
+    for (int i = 0; i < filters; i++)
+        if (strstr(name, filter[i]) != NULL)
+            return true;
+    return filters == 0;
+}
+
+int main(int argc, char **argv) {
+    enumerate();
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        for (size_t i = 0; i < test_count; i++)
+            puts(tests[i].name);
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--one") == 0)
+        return run_one(argv[2]);
+    if (argc > 1 && argv[1][0] == '-') {
+        fprintf(stderr, "conformance: unknown option %s; use [FILTER...], --list or --one NAME\n",
+                argv[1]);
+        return 2;
+    }
+    static struct CMUnitTest unit[TESTS_MAX + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < test_count; i++)
+        if (wanted(tests[i].name, argc - 1, argv + 1))
+            unit[n++] = (struct CMUnitTest){
+                .name = tests[i].name, .test_func = test_cell, .initial_state = &tests[i]};
+    if (wanted("probes_catch_a_broken_engine", argc - 1, argv + 1))
+        unit[n++] = (struct CMUnitTest)cmocka_unit_test(test_probes_catch_a_broken_engine);
+    if (n == 0) {
+        fprintf(stderr, "conformance: no test matches; --list shows the names\n");
+        return 2;
+    }
+    const int failed = _cmocka_run_group_tests("conformance", unit, n, NULL, NULL);
+    printf("conformance: %zu tests ran, %d failed\n", n, failed);
+    return failed == 0 ? 0 : 1;
+}
