@@ -37,6 +37,7 @@ struct worker {
     /* Written by the worker, read after it was joined. */
     bool attached;
     uint64_t start_ns, end_ns;
+    uint64_t cpu_ns;  /* of this thread in the interval */
     uint64_t ops;     /* in the interval */
     uint64_t ops_all; /* warm-up included */
     struct tm_stats stats;
@@ -103,6 +104,10 @@ static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_ra
     return ops;
 }
 
+static uint64_t cpu_now_ns(const struct machine *machine) {
+    return machine->cpu_ns != NULL ? machine->cpu_ns() : 0;
+}
+
 static void worker_main(void *argument) {
     struct worker *w = argument;
     struct run *run = w->run;
@@ -129,6 +134,7 @@ static void worker_main(void *argument) {
     struct tm_stats *stats = engine->stats(self);
 
     if (r->ops_per_thread > 0) {
+        w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = r->machine->now_ns();
         r->cell->workload->loop(self, run->world, &rng, r->ops_per_thread);
         w->ops = r->ops_per_thread;
@@ -145,11 +151,13 @@ static void worker_main(void *argument) {
             stats->counts_accesses = counts;
         }
         ((struct tm_common *)self)->timed = r->timed;
+        w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = now = r->machine->now_ns();
         w->ops = run_until(w, self, &rng, &dice, &chunk, now, now + r->interval_ns, r->latency);
         w->ops_all += w->ops;
     }
     w->end_ns = r->machine->now_ns();
+    w->cpu_ns = cpu_now_ns(r->machine) - w->cpu_ns;
     w->stats = *stats;
     if (r->cell->workload->leave != NULL)
         r->cell->workload->leave(self, run->world);
@@ -197,6 +205,7 @@ static void summarise(const struct worker *workers, unsigned threads, struct cel
         const struct worker *w = &workers[i];
         first = w->start_ns < first ? w->start_ns : first;
         last = w->end_ns > last ? w->end_ns : last;
+        sample->cpu_ns += w->cpu_ns;
         sample->ops += w->ops;
         sample->ops_min = w->ops < sample->ops_min ? w->ops : sample->ops_min;
         sample->ops_max = w->ops > sample->ops_max ? w->ops : sample->ops_max;

@@ -29,9 +29,10 @@ struct cell_request {
 /* What came of it.  Plain data, owned by the caller. */
 struct cell_sample {
     bool ok;
-    char why[CELL_WHY_SIZE];   /* one line when !ok */
-    uint64_t elapsed_ns;       /* first thread's start to last thread's end */
-    uint64_t ops;              /* operations that all threads completed in it */
+    char why[CELL_WHY_SIZE]; /* one line when !ok */
+    uint64_t elapsed_ns;     /* first thread's start to last thread's end */
+    uint64_t cpu_ns;         /* processor time of all threads in it; 0: machine has no such clock */
+    uint64_t ops;            /* operations that all threads completed in it */
     uint64_t ops_min, ops_max; /* of the threads */
     struct tm_stats stats; /* sum over the threads (set maxima: largest), of the same interval */
     uint64_t rss_bytes;    /* resident set of the process behind the interval */

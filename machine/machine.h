@@ -77,6 +77,8 @@ struct machine {
     struct machine_thread *(*spawn)(unsigned index, void (*fn)(void *), void *argument);
     void (*join)(struct machine_thread *thread);
     uint64_t (*now_ns)(void);
+    /* Processor time of the calling thread in nanoseconds; NULL when there is no such clock. */
+    uint64_t (*cpu_ns)(void);
     /* machine_wait and machine_wake, for the harness's start barrier. */
     bool (*wait)(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
     void (*wake)(_Atomic uint32_t *word, unsigned n);

@@ -216,6 +216,12 @@ static void join(struct machine_thread *thread) {
 
 static const char *unavailable(void) { return NULL; }
 
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
 static unsigned max_threads(void) { return 1024; }
 
 static const struct machine native = {
@@ -226,6 +232,7 @@ static const struct machine native = {
     .spawn = spawn,
     .join = join,
     .now_ns = machine_now_ns,
+    .cpu_ns = cpu_ns,
     .wait = machine_wait,
     .wake = machine_wake,
     .htm_unavailable = htm_unavailable,

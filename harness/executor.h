@@ -1,0 +1,37 @@
+/*
+ * executor.h - who measures a sample: worker processes, or a mock in the tests of scheduling.
+ */
+#ifndef ALLCORES_EXECUTOR_H
+#define ALLCORES_EXECUTOR_H
+
+#include "record.h"
+
+enum executor_result {
+    EXECUTOR_DONE,        /* outcome and sample are filled in */
+    EXECUTOR_INTERRUPTED, /* a signal asked the run to end; the sample does not count */
+    EXECUTOR_BROKEN       /* no worker could be started; sample->why says why */
+};
+
+struct executor {
+    void *state;
+    /* From here on samples are measured by new processes. */
+    void (*start)(void *state);
+    /* Measures one sample.  `limit_ns` is the longest that it may take. */
+    enum executor_result (*measure)(void *state, const struct request *request, uint64_t limit_ns,
+                                    enum record_outcome *outcome, struct cell_sample *sample);
+};
+
+/* ---- worker processes ---------------------------------------------------------------------- */
+
+struct process_executor; /* owned by one thread; one at a time in a process */
+
+/* Takes over SIGINT, SIGTERM and SIGHUP (unless that is ignored, as under nohup) until it is
+ * closed. NULL and errno on failure. */
+struct process_executor *process_executor_open(void);
+struct executor process_executor_interface(struct process_executor *p);
+/* The signal that interrupted the run, or 0. */
+int process_executor_signal(const struct process_executor *p);
+/* Lets the workers end.  False when one of them did not end well: `why` says how. */
+bool process_executor_close(struct process_executor *p, char *why, size_t why_size);
+
+#endif

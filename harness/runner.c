@@ -1,0 +1,306 @@
+/*
+ * runner.c - carries out a plan: journal, worker processes, results file.  See runner.h.
+ *
+ * The journal (OUT.journal) holds every finished sample from the moment it is finished; the results
+ * file is rendered from it when the run is complete, and the journal is removed once that file is
+ * on the disk, for the samples are in it.  So a journal that exists is an unfinished run.
+ */
+#include "runner.h"
+
+#include "carry.h"
+#include "env.h"
+#include "journal.h"
+#include "results.h"
+#include "schedule.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the observer of a run sees and says. */
+struct teller {
+    const struct plan *plan;
+    struct journal *journal;
+    char why[JOURNAL_WHY_SIZE]; /* when a record could not be kept */
+    bool line; /* a progress line is wanted: stderr is a terminal, and no --quiet */
+    bool line_shown;
+    size_t done_before; /* samples that were there when this process began */
+    uint64_t began_ns;
+};
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+static void clear_line(struct teller *t) {
+    if (t->line_shown)
+        fputs("\r\033[K", stderr);
+    t->line_shown = false;
+}
+
+static void progress(void *state, size_t done, size_t total, const struct plan_cell *cell) {
+    struct teller *t = state;
+    if (!t->line)
+        return;
+    char left[64] = "";
+    const size_t fresh = done - t->done_before;
+    if (fresh > 0 && total > done) {
+        const double seconds =
+            (double)(now_ns() - t->began_ns) * 1e-9 * (double)(total - done) / (double)fresh;
+        snprintf(left, sizeof left, seconds < 90 ? ", %.0f s left" : ", %.1f min left",
+                 seconds < 90 ? seconds : seconds / 60);
+    }
+    fprintf(stderr, "\r%zu/%zu%s  %.60s\033[K", done, total, left, cell->name);
+    fflush(stderr);
+    t->line_shown = true;
+}
+
+static void tell_failure(const struct plan *plan, const struct record *r) {
+    const struct plan_cell *cell = &plan->cells[r->cell];
+    if (r->outcome != RECORD_OK && !plan_cell_contained(cell))
+        fprintf(stderr, "allcores: %s failed (%s, pass %u): %s\n", cell->name,
+                r->kind == RECORD_TIMED ? "sample" : "diagnostic pass", r->pass, r->sample.why);
+}
+
+static bool keep(void *state, const struct record *record) {
+    struct teller *t = state;
+    if (record->outcome != RECORD_OK)
+        clear_line(t);
+    tell_failure(t->plan, record);
+    return journal_append(t->journal, record, t->why);
+}
+
+/* ---- the verdict --------------------------------------------------------------------------- */
+
+struct verdict {
+    size_t cells, failed, expected, unavailable;
+};
+
+static struct verdict judge(const struct plan *plan, const struct run_data *data) {
+    struct verdict v = {.cells = plan->count};
+    for (size_t i = 0; i < plan->count; i++) {
+        const bool contained = plan_cell_contained(&plan->cells[i]);
+        bool failed = run_data_failure(data, i) != NULL;
+        for (unsigned k = RECORD_WASTED; k < RECORD_KINDS; k++)
+            failed |= run_data_slot(data, i, 0, (enum record_kind)k)->outcome > RECORD_OK;
+        v.unavailable += plan->cells[i].unavailable != NULL;
+        v.failed += failed && !contained;
+        v.expected += failed && contained;
+    }
+    return v;
+}
+
+static int verdict_status(const struct verdict *v) {
+    return v->failed > 0 || v->unavailable == v->cells ? EXIT_FAILED : EXIT_DONE;
+}
+
+static void tell_verdict(const char *what, const char *out, const struct verdict *v) {
+    fprintf(stderr, "allcores: %s %s: %zu cells, %zu failed", what, out, v->cells, v->failed);
+    if (v->expected > 0)
+        fprintf(stderr, ", %zu wrong as expected", v->expected);
+    if (v->unavailable > 0)
+        fprintf(stderr, ", %zu unavailable", v->unavailable);
+    fputc('\n', stderr);
+}
+
+static void tell_unavailable(const struct plan *plan) {
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->cells[i].unavailable != NULL)
+            fprintf(stderr, "allcores: warning: %s is unavailable: %s\n", plan->cells[i].name,
+                    plan->cells[i].unavailable);
+}
+
+/* ---- before and after ---------------------------------------------------------------------- */
+
+/* The results file is replaced by rename, which must not hit a folder, a device or a pipe. */
+static bool out_is_writable(const char *out) {
+    struct stat s;
+    if (stat(out, &s) != 0) {
+        if (errno == ENOENT)
+            return true; /* whether its folder takes files shows when the journal is created */
+        fprintf(stderr, "allcores: %s: %s\n", out, strerror(errno));
+        return false;
+    }
+    if (S_ISREG(s.st_mode))
+        return true;
+    fprintf(stderr, "allcores: %s: not a regular file: name a file to write the results to\n", out);
+    return false;
+}
+
+enum complete { COMPLETE_NO, COMPLETE_YES, COMPLETE_OTHER };
+
+/* Is the results file that of this very plan?  *failed: it lists failures that were not expected.
+ */
+static enum complete already_complete(const struct plan *plan, const json_t *identity,
+                                      bool *failed) {
+    struct stat s;
+    if (stat(plan->out, &s) != 0)
+        return COMPLETE_NO;
+    json_t *old = json_load_file(plan->out, 0, NULL);
+    /* The file's numbers have been through its number of digits. */
+    char *text = json_dumps(identity, JSON_REAL_PRECISION(15));
+    json_t *mine = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    const bool same = mine != NULL && json_equal(mine, json_object_get(old, "plan"));
+    size_t i;
+    json_t *entry;
+    *failed = false;
+    json_array_foreach(json_object_get(old, "failures"), i, entry) *failed |=
+        !json_is_true(json_object_get(entry, "expected"));
+    *failed |= json_array_size(json_object_get(old, "cells")) == 0;
+    free(text);
+    json_decref(mine);
+    json_decref(old);
+    return same ? COMPLETE_YES : COMPLETE_OTHER;
+}
+
+static int render(const struct plan *plan, const struct run_data *data, json_t *context,
+                  struct journal *journal) {
+    char why[JOURNAL_WHY_SIZE];
+    json_t *document = results_render(plan, data, context);
+    bool ok = document != NULL;
+    if (!ok)
+        snprintf(why, sizeof why, "%s: out of memory", plan->out);
+    ok = ok && results_write(plan->out, document, why, sizeof why);
+    json_decref(document);
+    if (!ok) {
+        fprintf(stderr, "allcores: %s (finished samples stay in %s.journal: --resume goes on)\n",
+                why, plan->out);
+        journal_close(journal, false);
+        return EXIT_BAD_INPUT;
+    }
+    journal_close(journal, true);
+    const struct verdict v = judge(plan, data);
+    if (!plan->quiet)
+        tell_verdict("wrote", plan->out, &v);
+    return verdict_status(&v);
+}
+
+/* Everything between an open journal and its end; closes the journal. */
+static int measure_and_render(const struct plan *plan, struct run_data *data, json_t *context,
+                              struct journal *journal) {
+    struct process_executor *processes = process_executor_open();
+    if (processes == NULL) {
+        fprintf(stderr, "allcores: signals cannot be received: %s\n", strerror(errno));
+        journal_close(journal, false);
+        return EXIT_FAILED;
+    }
+    struct teller teller = {.plan = plan, .journal = journal, .began_ns = now_ns()};
+    teller.line = !plan->quiet && isatty(STDERR_FILENO);
+    const size_t total = carry_total(plan, data, &teller.done_before);
+    if (!plan->quiet)
+        fprintf(stderr,
+                "allcores: %zu cells, %zu samples in %u process starts, order and operations from "
+                "seed %" PRIu64 "%s\n",
+                plan->count, total, schedule_starts(plan->repetitions), plan->seed,
+                teller.done_before > 0 ? ", resumed" : "");
+    const struct observer observer = {.state = &teller, .keep = keep, .progress = progress};
+    const struct executor executor = process_executor_interface(processes);
+    char why[CELL_WHY_SIZE] = "";
+    const enum carry_result result = carry_out(plan, data, &executor, &observer, why);
+    clear_line(&teller);
+    const int caught = process_executor_signal(processes);
+    char complaint[CELL_WHY_SIZE];
+    const bool well = process_executor_close(processes, complaint, sizeof complaint);
+    size_t done;
+    (void)carry_total(plan, data, &done);
+    int status = EXIT_DONE;
+    switch (result) {
+    case CARRY_DONE:
+        status = render(plan, data, context, journal);
+        if (!well) {
+            fprintf(stderr, "allcores: %s\n", complaint);
+            status = status == EXIT_DONE ? EXIT_FAILED : status;
+        }
+        return status;
+    case CARRY_INTERRUPTED:
+        fprintf(stderr,
+                "allcores: interrupted: %zu of %zu samples are in %s.journal; the same command "
+                "with --resume does the rest\n",
+                done, total, plan->out);
+        status = 128 + caught; /* as a shell reports it */
+        break;
+    case CARRY_NOT_KEPT:
+        fprintf(stderr, "allcores: %s (what was finished before is readable: --resume goes on)\n",
+                teller.why);
+        status = EXIT_BAD_INPUT;
+        break;
+    case CARRY_BROKEN:
+        fprintf(stderr, "allcores: %s (%zu of %zu samples are in %s.journal)\n", why, done, total,
+                plan->out);
+        status = EXIT_FAILED;
+        break;
+    }
+    journal_close(journal, false);
+    return status;
+}
+
+/* With an identity, a context and empty data at hand. */
+static int run_with(const struct plan *plan, const json_t *identity, json_t **context,
+                    const char *journal_path, struct run_data *data) {
+    struct journal *journal = NULL;
+    bool dropped, moved;
+    char why[JOURNAL_WHY_SIZE];
+    if (journal_open(journal_path, identity, context, plan->resume, data, &journal, &dropped,
+                     &moved, why) == JOURNAL_REFUSED) {
+        fprintf(stderr, "allcores: %s\n", why);
+        return EXIT_BAD_INPUT;
+    }
+    if (dropped)
+        fprintf(stderr, "allcores: note: the last line of %s was torn by a crash and is dropped\n",
+                journal_path);
+    if (moved)
+        fprintf(stderr,
+                "allcores: note: the unfinished run in %s was not resumed; it is now %s.old\n",
+                journal_path, journal_path);
+    return measure_and_render(plan, data, *context, journal);
+}
+
+int runner_run(const struct plan *plan) {
+    char *journal_path = NULL;
+    if (!out_is_writable(plan->out))
+        return EXIT_BAD_INPUT;
+    json_t *identity = plan_identity(plan);
+    if (identity == NULL || asprintf(&journal_path, "%s.journal", plan->out) < 0) {
+        json_decref(identity);
+        fprintf(stderr, "allcores: out of memory, or a value that JSON has no form for\n");
+        return EXIT_FAILED;
+    }
+    int status;
+    bool failed = false;
+    const enum complete complete = plan->resume && access(journal_path, F_OK) != 0
+                                       ? already_complete(plan, identity, &failed)
+                                       : COMPLETE_NO;
+    if (complete == COMPLETE_YES) {
+        if (!plan->quiet)
+            fprintf(stderr, "allcores: %s is complete: nothing to resume\n", plan->out);
+        status = failed ? EXIT_FAILED : EXIT_DONE;
+    } else if (complete == COMPLETE_OTHER) {
+        fprintf(stderr,
+                "allcores: %s: not the results of this command line, and there is no journal to "
+                "resume: leave --resume out to replace it\n",
+                plan->out);
+        status = EXIT_BAD_INPUT;
+    } else {
+        struct run_data data;
+        json_t *context = env_capture(plan);
+        tell_unavailable(plan);
+        if (context == NULL || !run_data_init(&data, plan)) {
+            fprintf(stderr, "allcores: out of memory\n");
+            status = EXIT_FAILED;
+        } else {
+            status = run_with(plan, identity, &context, journal_path, &data);
+            run_data_free(&data);
+        }
+        json_decref(context);
+    }
+    json_decref(identity);
+    free(journal_path);
+    return status;
+}
