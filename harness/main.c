@@ -84,7 +84,7 @@ static int unknown(const char *word) {
 }
 
 static int dispatch(int argc, char **argv) {
-    if (argc < 2)
+    if (argc < 2 || argv[1][0] == '\0')
         return cli_error(NULL, "no subcommand given; `allcores --help` lists them");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return help();
