@@ -53,6 +53,9 @@ static bool put(json_t *object, const char *key, json_t *value) {
     return json_object_set_new(object, key, value) == 0;
 }
 
+/* A text that a descriptor may have left out. */
+static json_t *text_json(const char *text) { return json_string(text != NULL ? text : ""); }
+
 static json_t *true_or_reason(const char *reason) {
     return reason == NULL ? json_true() : json_string(reason);
 }
@@ -74,8 +77,8 @@ static bool put_param(json_t *object, const struct tm_param *param) {
     union tm_value def[1];
     const struct tm_param alone[] = {*param, {NULL, NULL, TM_INT, NULL, 0, 0, NULL}};
     params_default(alone, def);
-    if (!put(object, "name", json_string(param->name)) ||
-        !put(object, "help", json_string(param->help)))
+    if (!put(object, "name", text_json(param->name)) ||
+        !put(object, "help", text_json(param->help)))
         return false;
     switch (param->type) {
     case TM_INT:
@@ -122,9 +125,9 @@ static bool put_engines(json_t *list) {
     for (const char **n = names; *n != NULL; n++) {
         const struct tm_engine *engine = engine_variant(*n, NULL);
         json_t *object = append_object(list), *available = json_object();
-        if (object == NULL || !put(object, "name", json_string(engine->name)) ||
-            !put(object, "help", json_string(engine->help)) ||
-            !put(object, "stands_for", json_string(engine->stands_for)) ||
+        if (object == NULL || !put(object, "name", text_json(engine->name)) ||
+            !put(object, "help", text_json(engine->help)) ||
+            !put(object, "stands_for", text_json(engine->stands_for)) ||
             !put(object, "available", available))
             return false;
         for (const struct machine *const *m = machines_all(); *m != NULL; m++)
@@ -142,8 +145,8 @@ static bool put_workloads(json_t *list) {
     for (const char **n = names; *n != NULL; n++) {
         const struct tm_workload *workload = spec_workload(*n);
         json_t *object = append_object(list);
-        if (object == NULL || !put(object, "name", json_string(workload->name)) ||
-            !put(object, "help", json_string(workload->help)) ||
+        if (object == NULL || !put(object, "name", text_json(workload->name)) ||
+            !put(object, "help", text_json(workload->help)) ||
             !put_params(object, workload->params))
             return false;
     }
@@ -153,8 +156,8 @@ static bool put_workloads(json_t *list) {
 static bool put_machines(json_t *list) {
     for (const struct machine *const *m = machines_all(); *m != NULL; m++) {
         json_t *object = append_object(list);
-        if (object == NULL || !put(object, "name", json_string((*m)->name)) ||
-            !put(object, "help", json_string((*m)->help)) ||
+        if (object == NULL || !put(object, "name", text_json((*m)->name)) ||
+            !put(object, "help", text_json((*m)->help)) ||
             !put(object, "available", true_or_reason((*m)->unavailable())) ||
             !put(object, "htm", true_or_reason((*m)->htm_unavailable())) ||
             !put(object, "max_threads", json_integer((*m)->max_threads())))
@@ -182,10 +185,9 @@ static void print_param(const json_t *param) {
     const json_t *def = json_object_get(param, "default");
     printf("      :%s=", string_of(param, "name"));
     if (strcmp(type, "choice") == 0) {
-        size_t i;
-        const json_t *choice;
-        json_array_foreach(json_object_get(param, "choices"), i, choice)
-            printf("%s%s", i > 0 ? "|" : "", json_string_value(choice));
+        const json_t *choices = json_object_get(param, "choices");
+        for (size_t i = 0; i < json_array_size(choices); i++)
+            printf("%s%s", i > 0 ? "|" : "", json_string_value(json_array_get(choices, i)));
         printf("  (default %s)", json_string_value(def));
     } else if (strcmp(type, "int") == 0) {
         printf("N  (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
@@ -199,27 +201,24 @@ static void print_param(const json_t *param) {
     printf("\n          %s\n", string_of(param, "help"));
 }
 
-static void print_part(const char *part, const json_t *list) {
-    size_t i, j;
-    const json_t *entry, *value;
-    const char *key;
-    printf("%s\n", part);
-    json_array_foreach(list, i, entry) {
-        printf("  %s\n      %s\n", string_of(entry, "name"), string_of(entry, "help"));
-        if (string_of(entry, "stands_for") != NULL)
-            printf("      stands for: %s\n", string_of(entry, "stands_for"));
-        const json_t *available = json_object_get(entry, "available");
-        if (json_is_object(available)) {
-            json_object_foreach((json_t *)(uintptr_t)available, key, value)
-                print_availability(key, value);
-        } else if (available != NULL) { /* a machine */
-            print_availability("threads", available);
-            print_availability("hardware transactions", json_object_get(entry, "htm"));
-            printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
-                   json_integer_value(json_object_get(entry, "max_threads")));
-        }
-        json_array_foreach(json_object_get(entry, "options"), j, value) print_param(value);
+static void print_entry(json_t *entry) {
+    printf("  %s\n      %s\n", string_of(entry, "name"), string_of(entry, "help"));
+    if (string_of(entry, "stands_for") != NULL)
+        printf("      stands for: %s\n", string_of(entry, "stands_for"));
+    json_t *available = json_object_get(entry, "available");
+    if (json_is_object(available)) {
+        for (void *i = json_object_iter(available); i != NULL;
+             i = json_object_iter_next(available, i))
+            print_availability(json_object_iter_key(i), json_object_iter_value(i));
+    } else if (available != NULL) { /* a machine */
+        print_availability("threads", available);
+        print_availability("hardware transactions", json_object_get(entry, "htm"));
+        printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
+               json_integer_value(json_object_get(entry, "max_threads")));
     }
+    const json_t *options_list = json_object_get(entry, "options");
+    for (size_t i = 0; i < json_array_size(options_list); i++)
+        print_param(json_array_get(options_list, i));
 }
 
 /* ---- the subcommand ------------------------------------------------------------------------ */
@@ -261,6 +260,19 @@ static json_t *make_json(const char *only) {
     return all;
 }
 
+static void print_table(const json_t *all) {
+    const char *separator = "";
+    for (unsigned i = 0; i < PARTS; i++) {
+        const json_t *list = json_object_get(all, parts[i].name);
+        if (list == NULL)
+            continue;
+        printf("%s%s\n", separator, parts[i].name);
+        for (size_t j = 0; j < json_array_size(list); j++)
+            print_entry(json_array_get(list, j));
+        separator = "\n";
+    }
+}
+
 int list_main(int argc, char **argv) {
     const char *values[OPTIONS], *only = NULL;
     int status;
@@ -280,14 +292,7 @@ int list_main(int argc, char **argv) {
         json_dumpf(all, stdout, JSON_INDENT(2)); /* main looks whether stdout could be written */
         printf("\n");
     } else {
-        const char *name;
-        const json_t *list;
-        const char *separator = "";
-        json_object_foreach(all, name, list) {
-            printf("%s", separator);
-            print_part(name, list);
-            separator = "\n";
-        }
+        print_table(all);
     }
     json_decref(all);
     return EXIT_DONE;

@@ -15,6 +15,6 @@ void plan_free(struct plan *plan) {
     for (int i = 0; i < plan->argc; i++)
         free(plan->argv[i]);
     free((void *)plan->argv);
-    free((void *)(uintptr_t)plan->out);
+    free((void *)plan->out);
     *plan = (struct plan){.cells = NULL};
 }

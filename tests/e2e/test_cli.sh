@@ -1,56 +1,33 @@
 #!/bin/bash
-# test_cli.sh - the command line from outside: what is accepted, what is refused, and how.
+# The command line from outside: what is accepted, what is refused, and how.
 #
 # Every refusal must be exactly one line on stderr with the hint, nothing on stdout, exit status 2, and no
-# file left behind.  The program is $ALLCORES (default build/allcores); it runs in an empty folder.
-set -u
+# file left behind.  The program runs in an empty folder.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
 
-ALLCORES=$(realpath "${ALLCORES:-build/allcores}")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-mkdir "$folder/work"
-cd "$folder/work" || exit 1
-
-passed=0
-failed=0
-
-ok() {
-    passed=$((passed + 1))
-    echo "ok - $1"
-}
-
-# not_ok NAME DETAIL
-not_ok() {
-    failed=$((failed + 1))
-    echo "not ok - $1"
-    echo "#   $2"
-}
-
-# call ARGS... : runs the program; $status and the files ../out and ../err are what came of it.
-call() {
-    timeout 60 "$ALLCORES" "$@" >../out 2>../err </dev/null
-    status=$?
-}
+mkdir "$TMP/work" "$TMP/other"
+cd "$TMP/work" || exit 1
 
 # refused HINT ARGS... : status 2, one line on stderr that contains HINT, nothing else.
 refused() {
     local hint=$1 name
     shift
-    name=$(printf '%.60q ' "$@")
-    call "$@"
+    name="refused: $(printf '%.60q ' "$@")"
+    run timeout 60 "$ALLCORES" "$@"
     if [ "$status" -ne 2 ]; then
-        not_ok "refused: $name" "exit status $status instead of 2; stderr: $(head -c 300 ../err)"
-    elif [ "$(wc -l <../err)" -ne 1 ] || [ "$(tail -c 1 ../err | od -An -c | tr -d ' ')" != '\n' ]; then
-        not_ok "refused: $name" "stderr is not one line: $(head -c 300 ../err)"
-    elif ! grep -qF -- "$hint" ../err; then
-        not_ok "refused: $name" "no '$hint' in: $(head -c 300 ../err)"
-    elif [ -s ../out ]; then
-        not_ok "refused: $name" "something on stdout: $(head -c 300 ../out)"
+        fail "$name" "exit status $status, wanted 2; stderr: $(head -c 300 "$ERR")"
+    elif [ "$(wc -l <"$ERR")" -ne 1 ] || [ -n "$(tail -c 1 "$ERR")" ]; then
+        fail "$name" "stderr should be one line, is: $(head -c 300 "$ERR")"
+    elif ! grep -qF -- "$hint" "$ERR"; then
+        fail "$name" "no '$hint' in: $(head -c 300 "$ERR")"
+    elif [ -s "$OUT" ]; then
+        fail "$name" "something on stdout: $(head -c 300 "$OUT")"
     elif [ -n "$(ls -A)" ]; then
-        not_ok "refused: $name" "files were left behind: $(ls -A)"
+        fail "$name" "files were left behind: $(ls -A)"
         rm -rf ./*
     else
-        ok "refused: $name"
+        pass "$name"
     fi
 }
 
@@ -58,23 +35,16 @@ refused() {
 shows() {
     local text=$1
     shift
-    call "$@"
+    run timeout 60 "$ALLCORES" "$@"
     if [ "$status" -ne 0 ]; then
-        not_ok "shows: $*" "exit status $status; stderr: $(head -c 300 ../err)"
-    elif ! grep -qF -- "$text" ../out; then
-        not_ok "shows: $*" "no '$text' on stdout"
-    elif [ -s ../err ]; then
-        not_ok "shows: $*" "something on stderr: $(head -c 300 ../err)"
+        fail "shows '$text': $*" "exit status $status; stderr: $(head -c 300 "$ERR")"
+    elif ! grep -qF -- "$text" "$OUT"; then
+        fail "shows '$text': $*" "it is not on stdout"
+    elif [ -s "$ERR" ]; then
+        fail "shows '$text': $*" "something on stderr: $(head -c 300 "$ERR")"
     else
-        ok "shows '$text': $*"
+        pass "shows '$text': $*"
     fi
-}
-
-# check NAME COMMAND... : the command succeeds.
-check() {
-    local name=$1
-    shift
-    if "$@"; then ok "$name"; else not_ok "$name" "failed: $*"; fi
 }
 
 # ---- subcommands -------------------------------------------------------------------------------
@@ -98,20 +68,20 @@ shows 'usage: allcores list' list --help
 shows 'usage: allcores run' run --help
 shows 'usage: allcores run' run --engine seq -h
 shows 'compiler: ' --version
-call --version
-check '--version names a revision' grep -qE '^allcores ([0-9a-f]{40}|unknown)(\+dirty)?$' ../out
+run "$ALLCORES" --version
+expect '--version names a revision' grep -qE '^allcores ([0-9a-f]{40}|unknown)(\+dirty)?$' "$OUT"
 for option in engine workload threads machine repetitions min-time seed out resume latency quiet; do
     shows "--$option" run --help
 done
-call run --help
-cp ../out ../help
-call --help
-cat ../out >>../help
+run "$ALLCORES" run --help
+cp "$OUT" "$TMP"/help
+run "$ALLCORES" --help
+cat "$OUT" >>"$TMP"/help
 for planned in compare --conflicts claims --strict --set --experiment sim: '  check' worker; do
-    if grep -qF -- "$planned" ../help; then
-        not_ok "help is silent about $planned" "$(grep -F -- "$planned" ../help)"
+    if grep -qF -- "$planned" "$TMP"/help; then
+        fail "help is silent about $planned" "$(grep -F -- "$planned" "$TMP"/help)"
     else
-        ok "help is silent about $planned"
+        pass "help is silent about $planned"
     fi
 done
 
@@ -132,19 +102,19 @@ refused '--json is given twice' list --json --json
 for planned in profiles experiments claims; do
     refused "$planned are not built yet" list "$planned"
 done
-call list workloads
-check 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines' ../out)" -eq 1
-if "$ALLCORES" list >/dev/full 2>../err; then
-    not_ok 'list says when stdout is full' 'exit status 0'
+run "$ALLCORES" list workloads
+expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines' "$OUT")" -eq 1
+if "$ALLCORES" list >/dev/full 2>"$ERR"; then
+    fail 'list says when stdout is full' 'exit status 0'
 else
-    check 'list says when stdout is full' grep -q 'cannot be written: No space left' ../err
+    expect 'list says when stdout is full' grep -q 'cannot be written: No space left' "$ERR"
 fi
 
 # jq is only a reader here: without it the JSON checks are skipped, and say so.
 if command -v jq >/dev/null; then
     json() { # NAME PART FILTER : the filter is true of `list PART --json`
-        call list ${2:+"$2"} --json
-        check "JSON: $1" jq -e "$3" ../out >../jq
+        run "$ALLCORES" list ${2:+"$2"} --json
+        expect "JSON: $1" jq -e "$3" "$OUT" >"$TMP"/jq
     }
     json 'all parts' '' 'keys == ["engines", "machines", "workloads"]'
     json 'one part' engines 'keys == ["engines"]'
@@ -167,7 +137,7 @@ if command -v jq >/dev/null; then
         '.machines[] | select(.name == "native") | (.htm == true or (.htm | type == "string"))
          and .max_threads >= 1'
 else
-    echo '# skipped: the JSON checks of list need jq'
+    skip 'JSON of list' 'jq reads it, and is not installed'
 fi
 
 # ---- run: options ------------------------------------------------------------------------------
@@ -245,41 +215,40 @@ done
 
 # ---- run: where the results go -----------------------------------------------------------------
 refused '--out is empty' run --out ''
-refused 'is a folder' run --out "$folder"
+refused 'is a folder' run --out "$TMP/other"
 refused 'is a folder' run --out .
 refused 'does not exist' run --out missing/x.json
 refused 'not a regular file' run --out /dev/null
 refused 'not a regular file' run --out /dev/full
 refused '--out /proc/x.json' run --out /proc/x.json
 refused '--resume needs --out' run --resume
-mkfifo ../fifo
-refused 'not a regular file' run --out ../fifo
-echo 'not ours' >../letter
-refused 'not a results file' run --out ../letter
-refused 'not a results file' run --out ../letter --resume
-check 'a foreign file is left as it was' grep -qx 'not ours' ../letter
-echo '{"context": {}, "benchmarks": []}' >../old.json
-refused 'add --resume' run --out ../old.json
-check 'a results file is left as it was' grep -qx '{"context": {}, "benchmarks": \[\]}' ../old.json
-echo '{}' >../lost.json.journal
-refused 'add --resume' run --out ../lost.json
-check 'a journal is left as it was' grep -qx '{}' ../lost.json.journal
-refused 'did you mean seq?' run --out ../new.json --engine sqe
-check 'a refused command line creates no results file' test ! -e ../new.json
+mkfifo "$TMP"/fifo
+refused 'not a regular file' run --out "$TMP"/fifo
+echo 'not ours' >"$TMP"/letter
+refused 'not a results file' run --out "$TMP"/letter
+refused 'not a results file' run --out "$TMP"/letter --resume
+expect 'a foreign file is left as it was' grep -qx 'not ours' "$TMP"/letter
+echo '{"context": {}, "benchmarks": []}' >"$TMP"/old.json
+refused 'add --resume' run --out "$TMP"/old.json
+expect 'a results file is left as it was' grep -qx '{"context": {}, "benchmarks": \[\]}' "$TMP"/old.json
+echo '{}' >"$TMP"/lost.json.journal
+refused 'add --resume' run --out "$TMP"/lost.json
+expect 'a journal is left as it was' grep -qx '{}' "$TMP"/lost.json.journal
+refused 'did you mean seq?' run --out "$TMP"/new.json --engine sqe
+expect 'a refused command line creates no results file' test ! -e "$TMP"/new.json
 echo text >results
-if call run --repetitions 1 && [ "$status" -eq 2 ] && grep -q 'give --out FILE.json' ../err; then
-    ok 'a file in the place of the default folder'
+if run "$ALLCORES" run --repetitions 1 && [ "$status" -eq 2 ] && grep -q 'give --out FILE.json' "$ERR"; then
+    pass 'a file in the place of the default folder'
 else
-    not_ok 'a file in the place of the default folder' "exit status $status: $(head -c 300 ../err)"
+    fail 'a file in the place of the default folder' "exit status $status: $(head -c 300 "$ERR")"
 fi
 rm results
 if [ "$(id -u)" -ne 0 ]; then
-    mkdir ../locked && chmod 500 ../locked
-    refused 'Permission denied' run --out ../locked/x.json
-    chmod 700 ../locked
+    mkdir "$TMP"/locked && chmod 500 "$TMP"/locked
+    refused 'Permission denied' run --out "$TMP"/locked/x.json
+    chmod 700 "$TMP"/locked
 else
-    echo '# skipped: root may write into a folder without write permission'
+    skip 'a folder without write permission' 'root may write there'
 fi
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
