@@ -32,14 +32,16 @@ struct plan {
     unsigned repetitions; /* samples a cell, in all */
     double min_time_s;    /* length of one measured interval */
     uint64_t seed;        /* decides operation streams and the interleaving */
-    const char *out;      /* results file; the journal is beside it: OUT.journal */
+    const char *out;      /* results file, owned; the journal is beside it: OUT.journal */
     bool resume;
     bool quiet;
     bool latency; /* one more pass a cell that times single operations */
     int argc;     /* the command line, for the results file */
-    char **argv;
+    char **argv;  /* [argc], owned; argv[0] is "allcores" */
 };
 
+/* Frees what the plan owns and empties it; the struct itself is the caller's.  An empty plan is
+ * allowed. */
 void plan_free(struct plan *plan);
 
 #endif

@@ -1,0 +1,299 @@
+/*
+ * list.c - engines, workloads and machines with their options and where they can run.
+ *
+ * JSON is built first and the table is printed from it, so that both always say the same.
+ */
+#include "list.h"
+
+#include "cli.h"
+#include "runner.h"
+#include "spec.h"
+#include "suggest.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { JSON, OPTIONS };
+
+static const struct cli_option options[] = {
+    [JSON] = {"json", NULL, "one JSON object instead of the table, with one list for each part"},
+    [OPTIONS] = {NULL, NULL, NULL},
+};
+
+static const struct cli_command command = {
+    .name = "list",
+    .usage = "list [engines|workloads|machines] [--json]",
+    .about =
+        "Shows what this program can run: engines with their options, workloads with their\n"
+        "parameters (both are given behind the name: counter:mode=private), machines, and why\n"
+        "something is not available here.  Without an argument: all three.\n",
+    .options = options,
+    .more =
+        "examples:\n"
+        "  allcores list\n"
+        "  allcores list workloads\n"
+        "  allcores list engines --json | jq -r '.engines[].name'\n"
+        "\n"
+        "JSON: {\"engines\": [{\"name\", \"help\", \"stands_for\",\n"
+        "  \"available\": {MACHINE: true or the reason why not},\n"
+        "  \"options\": [{\"name\", \"help\", \"type\", \"default\", \"min\", \"max\" or "
+        "\"choices\"}]}]};\n"
+        "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not)\n"
+        "and \"max_threads\".\n"
+        "\n"
+        "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
+    .operands_max = 1,
+};
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+/* Takes over `value`; false when it is NULL or memory is out. */
+static bool put(json_t *object, const char *key, json_t *value) {
+    return json_object_set_new(object, key, value) == 0;
+}
+
+/* A text that a descriptor may have left out. */
+static json_t *text_json(const char *text) { return json_string(text != NULL ? text : ""); }
+
+static json_t *true_or_reason(const char *reason) {
+    return reason == NULL ? json_true() : json_string(reason);
+}
+
+static json_t *choices_json(const char *choices) {
+    json_t *list = json_array();
+    for (const char *c = choices; list != NULL && c != NULL;) {
+        const size_t n = strcspn(c, "|");
+        if (json_array_append_new(list, json_stringn(c, n)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+        c = c[n] == '|' ? c + n + 1 : NULL;
+    }
+    return list;
+}
+
+static bool put_param(json_t *object, const struct tm_param *param) {
+    union tm_value def[1];
+    const struct tm_param alone[] = {*param, {NULL, NULL, TM_INT, NULL, 0, 0, NULL}};
+    params_default(alone, def);
+    if (!put(object, "name", text_json(param->name)) ||
+        !put(object, "help", text_json(param->help)))
+        return false;
+    switch (param->type) {
+    case TM_INT:
+        return put(object, "type", json_string("int")) &&
+               put(object, "default", json_integer(def[0].i)) &&
+               put(object, "min", json_integer((json_int_t)param->min)) &&
+               put(object, "max",
+                   param->max >= 0x1p63 ? json_integer(INT64_MAX)
+                                        : json_integer((json_int_t)param->max));
+    case TM_REAL:
+        return put(object, "type", json_string("real")) &&
+               put(object, "default", json_real(def[0].r)) &&
+               put(object, "min", json_real(param->min)) &&
+               put(object, "max", json_real(param->max));
+    case TM_CHOICE:
+        return put(object, "type", json_string("choice")) &&
+               put(object, "default", json_string(param->def)) &&
+               put(object, "choices", choices_json(param->choices));
+    }
+    return false;
+}
+
+/* Appends an object to `list` and returns it, borrowed; NULL when memory is out. */
+static json_t *append_object(json_t *list) {
+    json_t *object = json_object();
+    return json_array_append_new(list, object) == 0 ? object : NULL;
+}
+
+static bool put_params(json_t *object, const struct tm_param *params) {
+    json_t *list = json_array();
+    if (!put(object, "options", list))
+        return false;
+    for (; params != NULL && params->name != NULL; params++) {
+        json_t *param = append_object(list);
+        if (param == NULL || !put_param(param, params))
+            return false;
+    }
+    return true;
+}
+
+static bool put_engines(json_t *list) {
+    const char *names[SPEC_NAMES_MAX + 1];
+    spec_engine_names(names);
+    for (const char **n = names; *n != NULL; n++) {
+        const struct tm_engine *engine = engine_variant(*n, NULL);
+        json_t *object = append_object(list), *available = json_object();
+        if (object == NULL || !put(object, "name", text_json(engine->name)) ||
+            !put(object, "help", text_json(engine->help)) ||
+            !put(object, "stands_for", text_json(engine->stands_for)) ||
+            !put(object, "available", available))
+            return false;
+        for (const struct machine *const *m = machines_all(); *m != NULL; m++)
+            if (!put(available, (*m)->name, true_or_reason(spec_unavailable(engine, *m))))
+                return false;
+        if (!put_params(object, engine->options))
+            return false;
+    }
+    return true;
+}
+
+static bool put_workloads(json_t *list) {
+    const char *names[SPEC_NAMES_MAX + 1];
+    spec_workload_names(names);
+    for (const char **n = names; *n != NULL; n++) {
+        const struct tm_workload *workload = spec_workload(*n);
+        json_t *object = append_object(list);
+        if (object == NULL || !put(object, "name", text_json(workload->name)) ||
+            !put(object, "help", text_json(workload->help)) ||
+            !put_params(object, workload->params))
+            return false;
+    }
+    return true;
+}
+
+static bool put_machines(json_t *list) {
+    for (const struct machine *const *m = machines_all(); *m != NULL; m++) {
+        json_t *object = append_object(list);
+        if (object == NULL || !put(object, "name", text_json((*m)->name)) ||
+            !put(object, "help", text_json((*m)->help)) ||
+            !put(object, "available", true_or_reason((*m)->unavailable())) ||
+            !put(object, "htm", true_or_reason((*m)->htm_unavailable())) ||
+            !put(object, "max_threads", json_integer((*m)->max_threads())))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static const char *string_of(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+/* "available" or "not available: reason", for a value made by true_or_reason. */
+static void print_availability(const char *what, const json_t *value) {
+    if (json_is_true(value))
+        printf("      %s: available\n", what);
+    else
+        printf("      %s: not available: %s\n", what, json_string_value(value));
+}
+
+static void print_param(const json_t *param) {
+    const char *type = string_of(param, "type");
+    const json_t *def = json_object_get(param, "default");
+    printf("      :%s=", string_of(param, "name"));
+    if (strcmp(type, "choice") == 0) {
+        const json_t *choices = json_object_get(param, "choices");
+        for (size_t i = 0; i < json_array_size(choices); i++)
+            printf("%s%s", i > 0 ? "|" : "", json_string_value(json_array_get(choices, i)));
+        printf("  (default %s)", json_string_value(def));
+    } else if (strcmp(type, "int") == 0) {
+        printf("N  (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
+               ", default %" JSON_INTEGER_FORMAT ")",
+               json_integer_value(json_object_get(param, "min")),
+               json_integer_value(json_object_get(param, "max")), json_integer_value(def));
+    } else {
+        printf("X  (%g to %g, default %g)", json_real_value(json_object_get(param, "min")),
+               json_real_value(json_object_get(param, "max")), json_real_value(def));
+    }
+    printf("\n          %s\n", string_of(param, "help"));
+}
+
+static void print_entry(json_t *entry) {
+    printf("  %s\n      %s\n", string_of(entry, "name"), string_of(entry, "help"));
+    if (string_of(entry, "stands_for") != NULL)
+        printf("      stands for: %s\n", string_of(entry, "stands_for"));
+    json_t *available = json_object_get(entry, "available");
+    if (json_is_object(available)) {
+        for (void *i = json_object_iter(available); i != NULL;
+             i = json_object_iter_next(available, i))
+            print_availability(json_object_iter_key(i), json_object_iter_value(i));
+    } else if (available != NULL) { /* a machine */
+        print_availability("threads", available);
+        print_availability("hardware transactions", json_object_get(entry, "htm"));
+        printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
+               json_integer_value(json_object_get(entry, "max_threads")));
+    }
+    const json_t *options_list = json_object_get(entry, "options");
+    for (size_t i = 0; i < json_array_size(options_list); i++)
+        print_param(json_array_get(options_list, i));
+}
+
+/* ---- the subcommand ------------------------------------------------------------------------ */
+
+static const struct part {
+    const char *name;
+    bool (*put)(json_t *list);
+} parts[] = {{"engines", put_engines}, {"workloads", put_workloads}, {"machines", put_machines}};
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static const char *const planned_parts[] = {"profiles", "experiments", "claims", NULL};
+
+static int unknown_part(const char *name) {
+    const char *names[PARTS + 1];
+    char phrase[SPEC_WHY_SIZE];
+    for (const char *const *p = planned_parts; *p != NULL; p++)
+        if (strcmp(name, *p) == 0)
+            return cli_error(command.name,
+                             "%s are not built yet; there are: engines, workloads, machines", name);
+    for (unsigned i = 0; i < PARTS; i++)
+        names[i] = parts[i].name;
+    names[PARTS] = NULL;
+    return cli_error(command.name, "there is no list of '%.60s'; %s", name,
+                     suggest_phrase(name, names, phrase, sizeof phrase));
+}
+
+/* All parts (only == NULL) or one; NULL when memory is out.  The caller owns the object. */
+static json_t *make_json(const char *only) {
+    json_t *all = json_object();
+    for (unsigned i = 0; i < PARTS && all != NULL; i++) {
+        if (only != NULL && strcmp(parts[i].name, only) != 0)
+            continue;
+        json_t *list = json_array();
+        if (!put(all, parts[i].name, list) || !parts[i].put(list)) {
+            json_decref(all);
+            all = NULL;
+        }
+    }
+    return all;
+}
+
+static void print_table(const json_t *all) {
+    const char *separator = "";
+    for (unsigned i = 0; i < PARTS; i++) {
+        const json_t *list = json_object_get(all, parts[i].name);
+        if (list == NULL)
+            continue;
+        printf("%s%s\n", separator, parts[i].name);
+        for (size_t j = 0; j < json_array_size(list); j++)
+            print_entry(json_array_get(list, j));
+        separator = "\n";
+    }
+}
+
+int list_main(int argc, char **argv) {
+    const char *values[OPTIONS], *only = NULL;
+    int status;
+    if (!cli_parse(&command, argc, argv, values, &only, &status))
+        return status;
+    bool known = only == NULL;
+    for (unsigned i = 0; i < PARTS && !known; i++)
+        known = strcmp(only, parts[i].name) == 0;
+    if (!known)
+        return unknown_part(only);
+    json_t *all = make_json(only);
+    if (all == NULL) {
+        cli_error(command.name, "out of memory");
+        return EXIT_FAILED;
+    }
+    if (values[JSON] != NULL) {
+        json_dumpf(all, stdout, JSON_INDENT(2)); /* main looks whether stdout could be written */
+        printf("\n");
+    } else {
+        print_table(all);
+    }
+    json_decref(all);
+    return EXIT_DONE;
+}
