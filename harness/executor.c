@@ -78,8 +78,8 @@ static _Noreturn void become_worker(const struct process_executor *p, const stru
         setenv(environment, equals + 1, 1);
     }
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0) {
-        char *const argv[] = {(char[]){"allcores"}, (char[]){"worker"},
-                              c->contained ? (char[]){"contained"} : NULL, NULL};
+        char name[] = "allcores", worker[] = "worker", contained[] = "contained";
+        char *const argv[] = {name, worker, c->contained ? contained : NULL, NULL};
         execv("/proc/self/exe", argv);
     }
     _exit(EXIT_FAILED);

@@ -99,7 +99,7 @@ struct request {
     enum record_kind kind;
     uint64_t seed, warmup_ns, interval_ns;
 };
-json_t *request_to_json(const struct request *request);
+json_t *request_to_json(const struct request *q);
 
 /* The other side of it.  Plain data, except that plug-ins are those of this binary. */
 struct parsed_request {

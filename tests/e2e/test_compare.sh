@@ -20,22 +20,38 @@ measure() { # FILE SEED
 expect "a first results file" measure "$TMP/old.json" 1
 expect "a second results file" measure "$TMP/new.json" 2
 
-run "$PYTHON" "$tool" benchmarks "$TMP/old.json" "$TMP/new.json"
+compare() { run "$PYTHON" "$tool" --no-color "$@"; }
+
+compare benchmarks "$TMP/old.json" "$TMP/new.json"
 expect_status "compare.py benchmarks compares two files" 0
 for cell in null/seq/threads:1 counter/seq/threads:1 counter/gil/threads:1 counter/gil/threads:2 \
     counter/gil:mode=section/threads:2; do
-    expect_in "and has a line for $cell" "$OUT" "^$cell +[+-][0-9.]+ "
+    expect_equal "and pairs the three samples of $cell" "$(grep -Ec "^$cell +[+-][0-9.]+ " "$OUT")" 3
+    expect_in "and tests whether they differ" "$OUT" "^${cell}_pvalue +[0-9.]+ .*Repetitions: 3 vs 3"
 done
-expect_in "and a median of the repetitions" "$OUT" '^counter/gil/threads:1_median +[+-][0-9.]+ |^counter/gil/threads:1_pvalue '
-expect_not_in "without a value that is not a number" "$OUT" '[+-]?(nan|inf)\b'
+expect_not_in "without a value that is not a number" "$OUT" '[+-]?\b(nan|inf)\b'
 
-run "$PYTHON" "$tool" filters "$TMP/old.json" /seq/ /gil/
+compare filters "$TMP/old.json" /seq/ /gil/
 expect_status "compare.py filters compares two engines of a file" 0
-expect_in "and pairs their cells" "$OUT" '^counter\[/seq/ vs\. /gil/\]threads:1 +[+-][0-9.]+ '
+for workload in null counter; do
+    expect_equal "and pairs their samples of $workload" \
+        "$(grep -Ec "^$workload\[/seq/ vs\. /gil/\]threads:1 +[+-][0-9.]+ " "$OUT")" 3
+done
+
+# Twice the time is +1.0000, whatever was measured: the numbers it reads are ours.
+expect "a file with all times doubled" "$PYTHON" -c '
+import json, sys
+d = json.load(open(sys.argv[1]))
+for b in d["benchmarks"]:
+    b["real_time"] *= 2
+json.dump(d, open(sys.argv[2], "w"))' "$TMP/old.json" "$TMP/double.json"
+compare benchmarks "$TMP/old.json" "$TMP/double.json"
+expect_equal "compare.py finds that counter under gil takes twice as long" \
+    "$(sed -n 's,^counter/gil/threads:1 \+\([^ ]*\) .*,\1,p' "$OUT" | sort -u)" '+1.0000'
 
 # The tool must be able to say no, or the above would mean little.
 head -c 300 "$TMP/old.json" >"$TMP/broken.json"
-run "$PYTHON" "$tool" benchmarks "$TMP/old.json" "$TMP/broken.json"
-expect_not "a truncated file is refused" [ "$status" -eq 0 ]
+compare benchmarks "$TMP/old.json" "$TMP/broken.json"
+expect "a truncated file is refused" [ "$status" -ne 0 ]
 
 finish

@@ -47,7 +47,7 @@ json.dump(d, open(sys.argv[3], "w"))' "$TMP/plain.json" "$2" "$TMP/broken.json";
         fail "refused: $1" "the test could not make the file"
         return
     fi
-    expect_not "refused: $1" valid "$TMP/broken.json"
+    expect_invalid "refused: $1" "$TMP/broken.json"
 }
 for key in context benchmarks cells failures unavailable; do
     break_file "no $key" "del d['$key']"
