@@ -1,0 +1,2 @@
+CELL_FLAGS_libitm := -fgnu-tm
+LDLIBS += -litm
