@@ -205,6 +205,10 @@ TM_PURE_FN static inline object_ref txsize_operand(const object_ref *operand, ui
     return operand[k];
 }
 
+TM_FN static inline void txsize_write(TM_SELF, object_ref object, bool add, uint64_t stamp) {
+    tm_set(object, value, add ? tm_get(object, value) + 1 : stamp);
+}
+
 /* `n` reads from operand[k] on; returns the sum. */
 #define TXSIZE_READ_RUN(sum, n)                                                                    \
     for (const uint64_t end_ = k + (n); k < end_; k++)                                             \
@@ -221,11 +225,13 @@ static inline void txsize_run(TM_SELF, struct world *w, struct tm_rand *rng) {
     uint64_t seen;
     atomic (self) {
         uint64_t k = 0, sum = 0;
-        if (writes > 0) {
+        if (reads == 0) {
+            for (; k < writes; k++)
+                txsize_write(self, txsize_operand(operand, k), add, stamp);
+        } else if (writes > 0) {
             TXSIZE_READ_RUN(sum, lead);
             for (uint64_t i = 0;;) {
-                const object_ref o = txsize_operand(operand, k++);
-                tm_set(o, value, add ? tm_get(o, value) + 1 : stamp);
+                txsize_write(self, txsize_operand(operand, k++), add, stamp);
                 if (++i == writes)
                     break;
                 TXSIZE_READ_RUN(sum, gap + (i <= extra));
