@@ -36,6 +36,20 @@ static json_t *first_line(const char *path) {
     return text != NULL ? text : json_null(); /* not UTF-8 */
 }
 
+/* The same for a file that holds a whole number. */
+static json_t *first_number(const char *path) {
+    json_t *text = first_line(path);
+    json_t *number = json_null();
+    char *end;
+    if (json_is_string(text)) {
+        const long long value = strtoll(json_string_value(text), &end, 10);
+        if (end != json_string_value(text) && *end == '\0')
+            number = json_integer(value);
+    }
+    json_decref(text);
+    return number;
+}
+
 static json_t *cpu_model(void) {
     char line[512];
     FILE *f = fopen("/proc/cpuinfo", "re");
@@ -175,7 +189,7 @@ static bool put_system(json_t *context) {
            json_put(context, "hypervisor", hypervisor()) &&
            json_put(context, "governor",
                     first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) &&
-           json_put(context, "aslr", first_line("/proc/sys/kernel/randomize_va_space")) &&
+           json_put(context, "aslr", first_number("/proc/sys/kernel/randomize_va_space")) &&
            json_put(context, "transparent_hugepage",
                     first_line("/sys/kernel/mm/transparent_hugepage/enabled")) &&
            json_put(context, "cgroup_cpu_max", first_line("/sys/fs/cgroup/cpu.max")) &&

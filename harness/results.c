@@ -212,7 +212,7 @@ static bool same_values(const struct tm_param *params, const union tm_value *a,
 
 /* The same work on the same machine, whatever the engine and the threads. */
 static bool same_work(const struct plan_cell *a, const struct plan_cell *b) {
-    /* By name: each engine's build of a workload has a descriptor of its own. */
+    /* Descriptors are compiled once per engine: names tell workloads apart, pointers do not. */
     return strcmp(a->workload_plugin->name, b->workload_plugin->name) == 0 &&
            a->machine == b->machine && same_values(a->workload_plugin->params, a->args, b->args);
 }

@@ -110,11 +110,27 @@ static void tell_verdict(const char *what, const char *out, const struct verdict
     fputc('\n', stderr);
 }
 
+/* One line for each engine and reason, and not one for each of a hundred cells. */
 static void tell_unavailable(const struct plan *plan) {
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->cells[i].unavailable != NULL)
-            fprintf(stderr, "allcores: warning: %s is unavailable: %s\n", plan->cells[i].name,
-                    plan->cells[i].unavailable);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_cell *cell = &plan->cells[i];
+        size_t count = 0;
+        bool told = false;
+        for (size_t j = 0; cell->unavailable != NULL && j < plan->count; j++) {
+            const struct plan_cell *other = &plan->cells[j];
+            const bool same = other->unavailable != NULL &&
+                              strcmp(other->unavailable, cell->unavailable) == 0 &&
+                              strcmp(other->engine, cell->engine) == 0;
+            told |= same && j < i;
+            count += same;
+        }
+        if (count == 1)
+            fprintf(stderr, "allcores: warning: %s is unavailable: %s\n", cell->name,
+                    cell->unavailable);
+        else if (count > 1 && !told)
+            fprintf(stderr, "allcores: warning: %zu cells of %s are unavailable: %s\n", count,
+                    cell->engine, cell->unavailable);
+    }
 }
 
 /* ---- before and after ---------------------------------------------------------------------- */
@@ -179,6 +195,8 @@ static int render(const struct plan *plan, const struct run_data *data, json_t *
     const struct verdict v = judge(plan, data);
     if (!plan->quiet)
         tell_verdict("wrote", plan->out, &v);
+    if (v.unavailable == v.cells)
+        fprintf(stderr, "allcores: nothing of what was asked for can run here\n");
     return verdict_status(&v);
 }
 
@@ -196,10 +214,12 @@ static int measure_and_render(const struct plan *plan, struct run_data *data, js
     const size_t total = carry_total(plan, data, &teller.done_before);
     if (!plan->quiet)
         fprintf(stderr,
-                "allcores: %zu cells, %zu samples in %u process starts, order and operations from "
-                "seed %" PRIu64 "%s\n",
-                plan->count, total, schedule_starts(plan->repetitions), plan->seed,
-                teller.done_before > 0 ? ", resumed" : "");
+                "allcores: %zu cells, %zu samples of %g s in %u process starts, seed %" PRIu64
+                ", to %s\n",
+                plan->count, total, plan->min_time_s, schedule_starts(plan->repetitions),
+                plan->seed, plan->out);
+    if (!plan->quiet && teller.done_before > 0)
+        fprintf(stderr, "allcores: resuming: %zu of them are there\n", teller.done_before);
     const struct observer observer = {.state = &teller, .keep = keep, .progress = progress};
     const struct executor executor = process_executor_interface(processes);
     char why[CELL_WHY_SIZE] = "";
@@ -259,6 +279,7 @@ static int run_with(const struct plan *plan, const json_t *identity, json_t **co
         fprintf(stderr,
                 "allcores: note: the unfinished run in %s was not resumed; it is now %s.old\n",
                 journal_path, journal_path);
+    tell_unavailable(plan);
     return measure_and_render(plan, data, *context, journal);
 }
 
@@ -290,7 +311,6 @@ int runner_run(const struct plan *plan) {
     } else {
         struct run_data data;
         json_t *context = env_capture(plan);
-        tell_unavailable(plan);
         if (context == NULL || !run_data_init(&data, plan)) {
             fprintf(stderr, "allcores: out of memory\n");
             status = EXIT_FAILED;
