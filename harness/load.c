@@ -268,7 +268,8 @@ static bool get_time(const struct place *at, const json_t *object, struct load_c
            get_raw(at, object, cell) && check_median(at, cell) &&
            get_ratio(at, object, "slowdown", &cell->slowdown) &&
            get_ratio(at, object, "scaling", &cell->scaling) &&
-           get_ratio(at, object, "speedup_over_gil", &cell->speedup);
+           get_ratio(at, object, "speedup_over_gil", &cell->speedup) &&
+           get_ratio(at, object, "ratio_to_gil_section", &cell->to_gil_section);
 }
 
 static bool get_cell(const struct place *at, const json_t *object, struct load_cell *cell) {
@@ -288,7 +289,7 @@ static bool get_cell(const struct place *at, const json_t *object, struct load_c
            get_verify_failed(at, object, cell) && get_time(at, object, cell) &&
            get_number(at, object, "commits", 0, 1e19, true, -1, &cell->commits) &&
            get_aborts(at, object, cell) &&
-           get_number(at, object, "wasted_ratio", 0, 1, true, -1, &cell->wasted_ratio) &&
+           get_number(at, object, "wasted_ratio", 0, 1e3, true, -1, &cell->wasted_ratio) &&
            get_number(at, object, "rss_bytes", 0, 1e18, true, -1, &cell->rss_bytes) &&
            (ops == NULL || (get_number(&ops_at, ops, "min", 0, 1e19, true, -1, &cell->ops_min) &&
                             get_number(&ops_at, ops, "max", 0, 1e19, true, -1, &cell->ops_max))) &&
@@ -465,6 +466,9 @@ static bool append_cells(struct load *load, size_t index, json_t *seen) {
     const struct load_file *file = &load->files[index];
     const json_t *list = json_object_get(file->root, "cells");
     const size_t n = json_array_size(list);
+    const json_int_t repetitions =
+        json_integer_value(json_object_get(file->context, "repetitions"));
+    const unsigned wanted = repetitions > 0 && repetitions <= INT_MAX ? (unsigned)repetitions : 0;
     struct load_cell *more = realloc(load->cells, (load->cells_count + n + 1) * sizeof *more);
     if (more == NULL)
         return out_of_memory();
@@ -472,7 +476,7 @@ static bool append_cells(struct load *load, size_t index, json_t *seen) {
     for (size_t i = 0; i < n; i++) {
         const struct place at = element(file->path, "cells", i);
         struct load_cell *cell = &load->cells[load->cells_count];
-        *cell = (struct load_cell){.file = index};
+        *cell = (struct load_cell){.file = index, .samples_wanted = wanted};
         load->cells_count++; /* before it is complete: load_free frees what it has */
         if (!get_cell(&at, json_array_get(list, i), cell) ||
             !find_host(load, file, cell->machine, &cell->host) ||

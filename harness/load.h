@@ -30,8 +30,9 @@ struct load_cause {
 struct load_cell {
     const char *name, *workload, *engine, *machine;
     unsigned threads;
-    unsigned samples;
-    bool has_time; /* false: no run of it may be shown as a time (nosync that failed to verify) */
+    unsigned samples;        /* that were taken, right or wrong */
+    unsigned samples_wanted; /* by the run; 0 when the file does not say */
+    bool has_time; /* false: it failed, is incomplete, or must not be shown as a time (nosync) */
     double median_ns;
     bool has_interval;
     double low_ns, high_ns;
@@ -45,7 +46,7 @@ struct load_cell {
     double ops_min, ops_max;                               /* negative: not given */
     double rss_bytes;                                      /* negative: not given */
     double latency_p50_ns, latency_p99_ns, latency_max_ns; /* negative: not measured */
-    struct load_ratio slowdown, scaling, speedup;
+    struct load_ratio slowdown, scaling, speedup, to_gil_section;
     bool has_verify_failed;
     unsigned verify_failed; /* of `samples` */
     size_t file;            /* index into files */

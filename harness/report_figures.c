@@ -24,14 +24,14 @@ enum {
     PAGE_WIDTH_PX = 1600,
     PAGE_HEIGHT_PX = 900,
     PANELS_MAX = 8, /* on one page: more could not be read from the back of a room */
-    TEXT_PX = 19,
-    SMALL_PX = 16,
-    TITLE_PX = 28
+    TEXT_PX = 24,
+    SMALL_PX = 20,
+    TITLE_PX = 36
 };
 
 #define FONT "sans-serif"
 /* Mean width of a character in units of the font size: generous for the common sans-serif fonts. */
-static const double char_width = 0.60;
+static const double char_width = 0.57;
 
 extern char **environ;
 
@@ -57,12 +57,29 @@ static void put_string(FILE *f, const char *s) {
     fputc('\'', f);
 }
 
+/* The same for text that is set in bold, which only gnuplot's enhanced mode can do in SVG: what
+ * that mode would read as markup is escaped. */
+static void put_bold(FILE *f, const char *s) {
+    fputs("'{/:Bold ", f);
+    for (; *s != '\0'; s++) {
+        if (*s == '\'')
+            fputc('\'', f);
+        else if (strchr("\\{}_^@&~", *s) != NULL)
+            fputc('\\', f);
+        fputc(*s, f);
+    }
+    fputs("}'", f);
+}
+
 static void put_label(FILE *f, const char *text, const char *system, double x, double y,
                       const char *align, int size_px, const char *colour, bool bold) {
     fputs("set label ", f);
-    put_string(f, text);
-    fprintf(f, " at %s %.6g,%s %.6g %s font '%s%s,%d' tc rgb '%s' front\n", system, x, system, y,
-            align, FONT, bold ? ":bold" : "", size_px, colour);
+    if (bold)
+        put_bold(f, text);
+    else
+        put_string(f, text);
+    fprintf(f, " at %s %.6g,%s %.6g %s %s font '%s,%d' tc rgb '%s' front\n", system, x, system, y,
+            align, bold ? "enhanced" : "noenhanced", FONT, size_px, colour);
 }
 
 static double text_width(const char *text, int size_px) {
@@ -71,7 +88,7 @@ static double text_width(const char *text, int size_px) {
 
 /* The largest size up to `size_px` at which the text fits into a share of the page's width. */
 static int fit(const char *text, int size_px, double width) {
-    while (size_px > 10 && text_width(text, size_px) > width)
+    while (size_px > 13 && text_width(text, size_px) > width)
         size_px--;
     return size_px;
 }
@@ -107,8 +124,8 @@ static void put_margins(FILE *f, double left, double right, double bottom, doubl
 /* Ticks of an axis at 1, 2, 5 times the powers of ten (only the powers when there are many). */
 static void put_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
                       double room) {
-    fprintf(f, "set %stics nomirror out scale 0.6 font '%s,%d' tc rgb '#333333' (", axis, FONT,
-            SMALL_PX);
+    fprintf(f, "set %stics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", axis,
+            FONT, SMALL_PX);
     bool first = true;
     if (logarithmic) {
         const double decades = log10(high / low);
@@ -143,7 +160,7 @@ struct grid {
 
 static struct grid make_grid(size_t panels, double names_width) {
     static const unsigned char columns[PANELS_MAX + 1] = {1, 1, 2, 3, 2, 3, 3, 4, 4};
-    struct grid g = {.columns = columns[panels], .bottom = 0.115, .top = 0.875, .right = 0.985};
+    struct grid g = {.columns = columns[panels], .bottom = 0.075, .top = 0.875, .right = 0.985};
     g.rows = (panels + g.columns - 1) / g.columns;
     g.left = 0.025 + (names_width < 0.24 ? names_width : 0.24);
     return g;
@@ -264,11 +281,10 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
     fprintf(f, "set xrange [%.6g:%.6g]\nset yrange [%.2f:-0.5]\n%s\n", axis->low, axis->high,
             (double)n - 0.5, axis->logarithmic ? "set logscale x" : "unset logscale x");
     put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 36);
-    fputs("unset ytics\n"
-          "set arrow from 1, graph 0 to 1, graph 1 nohead lw 2 lc rgb '#000000' front\n"
-          "set arrow from 2, graph 0 to 2, graph 1 nohead lw 2 dt (6,5) lc rgb '#B00020' front\n"
-          "$d << EOD\n",
+    fputs("unset ytics\nset style textbox opaque fillcolor rgb 'white' noborder margins 0.3,0.1\n",
           f);
+    fprintf(f, "$lines << EOD\n1 -0.5\n1 %.1f\n\n2 -0.5\n2 %.1f\nEOD\n$d << EOD\n", (double)n - 0.5,
+            (double)n - 0.5);
     bool drawn = false;
     for (size_t i = 0; i < n; i++) {
         const struct load_cell *cell = slowdown_cell(view, workload, view->engines[engines[i]]);
@@ -294,21 +310,25 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
         fputs("set label ", f);
         put_string(f, text);
         fprintf(f,
-                " at first %.6g,%zu left offset character 0.6,0 font '%s,%d' tc rgb '%s' front\n",
+                " at first %.6g,%zu left offset character 0.8,0 boxed noenhanced font '%s,%d' tc "
+                "rgb '%s' front\n",
                 at, i, FONT, SMALL_PX, cell != NULL ? "#000000" : "#777777");
         if (p->first_column) {
             const char *name = view->engines[engines[i]];
             fputs("set label ", f);
             put_string(f, name);
-            fprintf(f, " at screen %.4f, first %zu right font '%s,%d' tc rgb '#000000' front\n",
-                    p->left - 0.008, i, FONT, fit(name, TEXT_PX, 0.24));
+            fprintf(
+                f,
+                " at screen %.4f, first %zu right noenhanced font '%s,%d' tc rgb '#000000' front\n",
+                p->left - 0.008, i, FONT, fit(name, TEXT_PX, 0.24));
         }
     }
     if (drawn)
         fprintf(f,
-                "plot $d using 2:1:(%g):2:($1-0.33):($1+0.33):5 with boxxyerror fs solid 0.85 "
-                "border lc rgb variable, $d using 2:1:3:4 with xerrorbars pt 0 lw 2.5 lc rgb "
-                "'#000000'\n",
+                "plot $d using 2:1:(%g):2:($1-0.36):($1+0.36):5 with boxxyerror lc rgb variable fs "
+                "solid 0.8 noborder, $lines every :::0::0 using 1:2 with lines lw 2 lc rgb "
+                "'#000000', $lines every :::1::1 using 1:2 with lines lw 2 dt (6,5) lc rgb "
+                "'#B00020', $d using 2:1:3:4 with xerrorbars pt 0 lw 2 lc rgb '#000000'\n",
                 base);
     else
         fputs("plot -1e9 with lines\n", f);
@@ -378,7 +398,7 @@ static FILE *open_script(const struct figure *figure, const char *folder, char *
     FILE *f = report_open(folder, *name);
     if (f != NULL)
         fprintf(f,
-                "# Draw it again: gnuplot -e \"set terminal svg noenhanced size %d,%d; "
+                "# Draw it again: gnuplot -e \"set terminal svg enhanced size %d,%d; "
                 "set output '%s.svg'\" %s\n",
                 PAGE_WIDTH_PX, PAGE_HEIGHT_PX, figure->name, *name);
     return f;
@@ -525,7 +545,8 @@ static double slot_offset(const struct view *view, size_t e) {
 }
 
 static void put_thread_ticks(FILE *f, const struct view *view, double units_per_tick) {
-    fprintf(f, "set xtics nomirror out scale 0.6 font '%s,%d' tc rgb '#333333' (", FONT, SMALL_PX);
+    fprintf(f, "set xtics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", FONT,
+            SMALL_PX);
     double last = -10;
     for (size_t t = 0; t < view->threads_count; t++) {
         const double x = thread_x(view, t);
@@ -566,13 +587,13 @@ static void put_curves(FILE *f, const struct view *view, const char *workload, b
     fputs("plot ", f);
     for (size_t e = 0; e < view->engines_count; e++)
         if (has_curve(view, workload, e, speedup))
-            fprintf(f, "$r%zu using 1:2 with points pt 7 ps 0.45 lc rgb '#A0%s', \\\n", e,
+            fprintf(f, "$r%zu using 1:2 with points pt 7 ps 0.55 lc rgb '#A0%s', \\\n", e,
                     view_colour(e) + 1);
     for (size_t e = 0; e < view->engines_count; e++)
         if (has_curve(view, workload, e, speedup))
             fprintf(f,
                     "$m%zu using 1:2 with lines lw 2.5 dt %s lc rgb '%s', \\\n"
-                    "$m%zu using 1:2:3:4 with yerrorbars lw 2 pt %d ps 1.5 lc rgb '%s', \\\n",
+                    "$m%zu using 1:2:3:4 with yerrorbars lw 2 pt %d ps 1.9 lc rgb '%s', \\\n",
                     e, view_dash(e), view_colour(e), e, view_marker(e), view_colour(e));
     fputs("-1e9 with lines\n", f);
 }
@@ -605,7 +626,7 @@ static void curve_panel(FILE *f, const struct view *view, const char *workload,
               false);
     fprintf(f,
             "set grid ytics lc rgb '#DDDDDD' lw 1\n"
-            "set arrow from %.6g,1 to %.6g,1 nohead lw 2 lc rgb '#000000'\n",
+            "set arrow from %.6g,1 to %.6g,1 nohead lw 2 lc rgb '#666666'\n",
             x_low, x_high);
     if (!kind->speedup && view->threads_count > 1) { /* n threads, n times */
         const double end = fmin(x_last, log2(y.high));
@@ -627,7 +648,7 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
         fprintf(f,
                 "set arrow from screen %.4f,screen %.4f to screen %.4f,screen %.4f nohead lw 2.5 "
                 "dt %s lc rgb '%s'\n"
-                "set label '' at screen %.4f,screen %.4f point pt %d ps 1.5 lc rgb '%s'\n",
+                "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9 lc rgb '%s'\n",
                 left, y, left + 0.04, y, view_dash(e), view_colour(e), left + 0.02, y,
                 view_marker(e), view_colour(e));
         put_label(f, name, "screen", left + 0.048, y, "left", fit(name, TEXT_PX, 0.17), "#000000",
@@ -645,12 +666,12 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
         for (size_t t = 0; t < view->threads_count && y > 0.1; t++) {
             const struct load_cell *cell =
                 view_cell(view, workload, view->engines[e], view->threads[t]);
-            if (cell == NULL || cell->verify_failed == 0)
+            if (cell == NULL || cell->has_time)
                 continue;
             char who[160], what[64];
             snprintf(who, sizeof who, "%s, %u thread%s:", cell->engine, cell->threads,
                      cell->threads == 1 ? "" : "s");
-            view_wrong(cell, what, sizeof what);
+            view_no_time(cell, what, sizeof what);
             put_label(f, who, "screen", left, y, "left", fit(who, SMALL_PX, 0.22), "#B00020",
                       false);
             put_label(f, what, "screen", left, y - 0.03, "left", fit(what, SMALL_PX, 0.22),
@@ -661,15 +682,15 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
 
 static bool curve_figure(const struct view *view, const char *folder, struct figures *figures,
                          const char *workload) {
-    static const struct curve_kind speedup = {"speed-up over the GIL on one thread", NULL, true};
-    static const struct curve_kind scaling = {"scaling: against itself on one thread", NULL, false};
+    static const struct curve_kind speedup = {"speed-up over the GIL on 1 thread", NULL, true};
+    static const struct curve_kind scaling = {"scaling: over itself on 1 thread", NULL, false};
     char *title = NULL, *stem = NULL, *name;
     bool any = false;
     for (size_t e = 0; e < view->engines_count; e++)
         any = any || has_curve(view, workload, e, true) || has_curve(view, workload, e, false);
     if (!any)
         return true;
-    if (asprintf(&title, "%s: throughput over threads", workload) < 0)
+    if (asprintf(&title, "%s: throughput as threads are added", workload) < 0)
         title = NULL;
     if (asprintf(&stem, "threads-%s", workload) < 0)
         stem = NULL;
@@ -683,8 +704,8 @@ static bool curve_figure(const struct view *view, const char *folder, struct fig
     if (f == NULL)
         return false;
     put_page(f, view, figure->title,
-             "higher is better; marker: median with its 95 % interval; small dots: every sample; "
-             "threads side by side for legibility");
+             "higher is better; marker: median with its 95 % interval; dots: every sample; engines "
+             "are set apart sideways");
     put_legend(f, view, workload);
     put_page_end(f);
     curve_panel(f, view, workload, &speedup, 0.06, 0.385);
@@ -768,12 +789,14 @@ static void abort_workloads(struct abort_figure *a) {
             }
 }
 
-/* Fills that differ in grey: solid, empty, then gnuplot's hatchings. */
-static void put_fill(FILE *f, size_t cause) {
+/* Fills that differ in grey: solid, pale, then gnuplot's hatchings.  A rectangle calls its colour
+ * fc, a bar lc. */
+static void put_fill(FILE *f, size_t cause, const char *colour_word) {
     static const char *const colours[] = {"#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"};
-    static const char *const fills[] = {"solid 1.0", "solid 0.35", "pattern 4", "pattern 5",
+    static const char *const fills[] = {"solid 1.0", "solid 0.45", "pattern 4", "pattern 5",
                                         "pattern 2"};
-    fprintf(f, "fs %s border lc rgb '%s'", fills[cause % 5], colours[cause % 5]);
+    fprintf(f, "%s rgb '%s' fs %s border lc rgb '#333333'", colour_word, colours[cause % 5],
+            fills[cause % 5]);
 }
 
 static double count_of(const struct load_cell *cell, const char *cause) {
@@ -795,8 +818,8 @@ static void abort_panel_labels(FILE *f, const struct abort_figure *a, size_t w,
         char text[64] = "not measured";
         double at = 0;
         const char *colour = "#777777";
-        if (cell != NULL && cell->verify_failed > 0) {
-            view_wrong(cell, text, sizeof text);
+        if (cell != NULL && !cell->has_time) {
+            view_no_time(cell, text, sizeof text);
             colour = "#B00020";
         } else if (cell != NULL && cell->commits > 0) {
             at = aborts_per_commit(cell, cell->aborts_total);
@@ -806,13 +829,16 @@ static void abort_panel_labels(FILE *f, const struct abort_figure *a, size_t w,
         fputs("set label ", f);
         put_string(f, text);
         fprintf(f,
-                " at first %.6g,%zu left offset character 0.6,0 font '%s,%d' tc rgb '%s' front\n",
+                " at first %.6g,%zu left offset character 0.8,0 boxed noenhanced font '%s,%d' tc "
+                "rgb '%s' front\n",
                 at, r, FONT, SMALL_PX, colour);
         if (p->first_column) {
             fputs("set label ", f);
             put_string(f, a->rows[r].name);
-            fprintf(f, " at screen %.4f, first %zu right font '%s,%d' tc rgb '#000000' front\n",
-                    p->left - 0.008, r, FONT, fit(a->rows[r].name, SMALL_PX, 0.24));
+            fprintf(
+                f,
+                " at screen %.4f, first %zu right noenhanced font '%s,%d' tc rgb '#000000' front\n",
+                p->left - 0.008, r, FONT, fit(a->rows[r].name, SMALL_PX, 0.24));
         }
     }
 }
@@ -828,7 +854,7 @@ static void abort_panel(FILE *f, const struct abort_figure *a, size_t w, const s
     bool drawn = false;
     for (size_t r = 0; r < a->rows_count; r++) {
         const struct load_cell *cell = abort_cell(a, w, r);
-        if (cell == NULL || cell->verify_failed > 0)
+        if (cell == NULL || !cell->has_time)
             continue;
         double sum = 0;
         fprintf(f, "%zu 0", r);
@@ -845,7 +871,7 @@ static void abort_panel(FILE *f, const struct abort_figure *a, size_t w, const s
     for (size_t c = 0; drawn && c < a->causes_count; c++) {
         fprintf(f, "$d using %zu:1:%zu:%zu:($1-0.33):($1+0.33) with boxxyerror ", c + 3, c + 2,
                 c + 3);
-        put_fill(f, c);
+        put_fill(f, c, "lc");
         fputs(", \\\n", f);
     }
     fputs("-1e9 with lines\nunset label\n", f);
@@ -857,7 +883,7 @@ static void abort_legend(FILE *f, const struct abort_figure *a) {
         fprintf(f,
                 "set object rectangle from screen %.4f,screen 0.014 to screen %.4f,screen 0.038 ",
                 x, x + 0.022);
-        put_fill(f, c);
+        put_fill(f, c, "fc");
         fputc('\n', f);
         put_label(f, a->causes[c], "screen", x + 0.028, 0.026, "left", SMALL_PX, "#000000", false);
         x += 0.05 + text_width(a->causes[c], SMALL_PX);
@@ -1002,9 +1028,10 @@ bool figures_draw(const struct view *view, const char *folder, struct figures *f
         ok = curve_figure(view, folder, figures, view->workloads[w]);
     ok = ok && abort_figures(view, folder, figures);
     char svg[128], png[128];
-    snprintf(svg, sizeof svg, "svg noenhanced size %d,%d font '%s,%d' background rgb 'white'",
+    snprintf(svg, sizeof svg, "svg enhanced size %d,%d font '%s,%d' background rgb 'white'",
              PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX);
-    snprintf(png, sizeof png, "pngcairo noenhanced size %d,%d font '%s,%d' background rgb 'white'",
+    snprintf(png, sizeof png,
+             "pngcairo enhanced fontscale 0.75 size %d,%d font '%s,%d' background rgb 'white'",
              PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX);
     for (size_t i = first; ok && i < figures->count; i++)
         ok = draw(folder, &figures->list[i], svg, "svg") &&

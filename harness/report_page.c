@@ -100,7 +100,7 @@ static struct entry entry_of(const struct load_cell *cell, enum quantity quantit
     if (cell == NULL)
         return e;
     if (!cell->has_time) {
-        view_wrong(cell, e.text, sizeof e.text);
+        view_no_time(cell, e.text, sizeof e.text);
         return e;
     }
     switch (quantity) {
@@ -358,7 +358,7 @@ static void html_ratio(FILE *f, const struct load *load, const struct load_cell 
 
 /* What a run is repeated with: the cell itself, then the cells it is compared with. */
 struct rerun {
-    const struct load_cell *cells[4];
+    const struct load_cell *cells[5];
     size_t count;
 };
 
@@ -443,7 +443,7 @@ static void html_cell(FILE *f, const struct load *load, size_t index) {
         fprintf(f, "<span>%s ns</span>", median);
     } else {
         char wrong[64];
-        view_wrong(cell, wrong, sizeof wrong);
+        view_no_time(cell, wrong, sizeof wrong);
         fprintf(f, "<span class=wrong>%s</span>", wrong);
     }
     fprintf(f, "</summary><div class=cell id=\"cell-%zu\"><table class=text>", index);
@@ -460,14 +460,13 @@ static void html_cell(FILE *f, const struct load *load, size_t index) {
         fprintf(f, "<tr><th>median</th><td>%s ns per operation, 95&nbsp;%% interval %s</td></tr>",
                 value, time.has_interval ? interval : "not given: too few samples");
     }
-    if (cell->has_verify_failed) {
-        char wrong[64];
-        view_wrong(cell, wrong, sizeof wrong);
-        fprintf(f, "<tr><th>verification</th><td>%s</td></tr>", wrong);
-    }
+    if (cell->has_verify_failed)
+        fprintf(f, "<tr><th>verification</th><td>failed in %u of %u runs</td></tr>",
+                cell->verify_failed, cell->samples);
     html_ratio(f, load, cell, "slowdown", &cell->slowdown);
     html_ratio(f, load, cell, "scaling", &cell->scaling);
     html_ratio(f, load, cell, "speed-up over the GIL", &cell->speedup);
+    html_ratio(f, load, cell, "speed-up over gil:mode=section", &cell->to_gil_section);
     html_number_row(f, "commits", cell->commits, "");
     for (size_t i = 0; i < cell->abort_causes; i++)
         if (cell->aborts[i].count > 0) {
@@ -492,6 +491,7 @@ static void html_cell(FILE *f, const struct load *load, size_t index) {
     add_rerun(&rerun, load, &cell->slowdown);
     add_rerun(&rerun, load, &cell->scaling);
     add_rerun(&rerun, load, &cell->speedup);
+    add_rerun(&rerun, load, &cell->to_gil_section);
     if (rerun.count > 1) {
         fputs("<p>Together with what it is compared with:</p>", f);
         html_command(f, load, &rerun);

@@ -97,6 +97,9 @@ void view_number(double value, char text[VIEW_NUMBER_SIZE]) {
                  value);
 }
 
-void view_wrong(const struct load_cell *cell, char *text, size_t size) {
-    snprintf(text, size, "wrong in %u of %u runs", cell->verify_failed, cell->samples);
+void view_no_time(const struct load_cell *cell, char *text, size_t size) {
+    if (cell->samples < cell->samples_wanted && cell->verify_failed == 0)
+        snprintf(text, size, "incomplete: %u of %u runs", cell->samples, cell->samples_wanted);
+    else
+        snprintf(text, size, "failed in %u of %u runs", cell->verify_failed, cell->samples);
 }

@@ -40,8 +40,8 @@ const char *view_dash(size_t engine);
 /* Three significant digits or so, without an exponent while it can be read without one. */
 void view_number(double value, char text[VIEW_NUMBER_SIZE]);
 
-/* "wrong in 7 of 10 runs" for a cell whose verification failed. */
-void view_wrong(const struct load_cell *cell, char *text, size_t size);
+/* Why a cell has no time: "failed in 7 of 10 runs", "incomplete: 4 of 10 runs". */
+void view_no_time(const struct load_cell *cell, char *text, size_t size);
 
 /* One drawn figure: NAME.svg, NAME.png, NAME.gp. */
 struct figure {
