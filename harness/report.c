@@ -1,0 +1,223 @@
+/*
+ * report.c - allcores report: results files in, a folder of pictures and tables out.
+ *
+ * Everything is made in a new folder inside the target and renamed into it at the end, so that a
+ * report that fails on the way leaves what was there as it was.
+ */
+#include "report.h"
+#include "report_view.h"
+#include "runner.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: allcores report FILE.json... --out DIR\n"
+    "\n"
+    "Draws results files: slowdown, speed-up over the GIL, scaling and aborts, as SVG and PNG;\n"
+    "tables.md with the numbers; index.html, one page that needs nothing else, in which every\n"
+    "number leads to its samples and to the command that measures it again.\n"
+    "\n"
+    "  FILE.json   written by `allcores run`; several are merged, a cell may be in only one of\n"
+    "              them for each machine\n"
+    "  --out DIR   made when it is missing; files of the same names are replaced\n"
+    "\n"
+    "Beside each picture is the gnuplot script that drew it, with its data (NAME.gp).\n"
+    "\n"
+    "Example: allcores report results/local/latest.json --out report\n";
+
+static char *join(const char *folder, const char *name) {
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", folder, name) >= 0)
+        return path;
+    fputs("allcores: report: out of memory\n", stderr);
+    return NULL;
+}
+
+FILE *report_open(const char *folder, const char *name) {
+    char *path = join(folder, name);
+    FILE *f = path != NULL ? fopen(path, "we") : NULL;
+    if (path != NULL && f == NULL)
+        fprintf(stderr, "allcores: report: %s cannot be written: %s\n", path, strerror(errno));
+    free(path);
+    return f;
+}
+
+bool report_close(FILE *file, const char *folder, const char *name) {
+    errno = 0;
+    bool ok = fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+    ok = fclose(file) == 0 && ok;
+    if (!ok)
+        fprintf(stderr, "allcores: report: %s/%s cannot be written: %s\n", folder, name,
+                errno != 0 ? strerror(errno) : "output error");
+    return ok;
+}
+
+/* What to do with each file of a folder; returns false to stop. */
+typedef bool file_action(const char *folder, const char *name, const char *target);
+
+static bool for_each_file(const char *folder, file_action *action, const char *target) {
+    DIR *dir = opendir(folder);
+    bool ok = dir != NULL;
+    const struct dirent *entry;
+    while (ok && (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ok = action(folder, entry->d_name, target);
+    if (dir != NULL)
+        closedir(dir);
+    return ok;
+}
+
+static bool remove_file(const char *folder, const char *name, const char *target) {
+    (void)target;
+    char *path = join(folder, name);
+    if (path != NULL)
+        unlink(path);
+    free(path);
+    return path != NULL;
+}
+
+/* A folder of that name is in the way: told before anything is moved. */
+static bool can_move(const char *folder, const char *name, const char *target) {
+    (void)folder;
+    struct stat status;
+    char *path = join(target, name);
+    const bool ok = path != NULL && (stat(path, &status) != 0 || !S_ISDIR(status.st_mode));
+    if (path != NULL && !ok)
+        fprintf(stderr, "allcores: report: %s is a folder, must be a file or absent\n", path);
+    free(path);
+    return ok;
+}
+
+static bool move_file(const char *folder, const char *name, const char *target) {
+    char *from = join(folder, name), *to = join(target, name);
+    const bool ok = from != NULL && to != NULL && rename(from, to) == 0;
+    if (from != NULL && to != NULL && !ok)
+        fprintf(stderr, "allcores: report: %s cannot be written: %s\n", to, strerror(errno));
+    free(from);
+    free(to);
+    return ok;
+}
+
+/* Makes the folder and those above it, as mkdir -p does. */
+static bool make_folder(const char *path) {
+    char *copy = strdup(path);
+    bool ok = copy != NULL;
+    for (char *c = copy; ok && *c != '\0'; c++)
+        if (*c == '/' && c != copy) {
+            *c = '\0';
+            ok = mkdir(copy, 0777) == 0 || errno == EEXIST || errno == EROFS || errno == EACCES;
+            *c = '/';
+        }
+    struct stat status;
+    if (ok)
+        ok = mkdir(path, 0777) == 0 || errno == EEXIST;
+    if (ok && (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))) {
+        errno = ENOTDIR;
+        ok = false;
+    }
+    if (!ok)
+        fprintf(stderr, "allcores: report: --out %s: %s; must be a folder that can be written\n",
+                path, strerror(errno));
+    free(copy);
+    return ok;
+}
+
+/* Draws and writes everything into `folder`. */
+static bool write_all(const struct load *load, const char *folder, size_t *figures_count) {
+    struct view *views = calloc(load->hosts_count + 1, sizeof *views);
+    struct figures figures = {0};
+    bool ok = views != NULL;
+    if (!ok)
+        fputs("allcores: report: out of memory\n", stderr);
+    for (size_t h = 0; ok && h < load->hosts_count; h++)
+        ok = view_make(&views[h], load, h) && figures_draw(&views[h], folder, &figures);
+    ok = ok && page_write(load, views, &figures, folder);
+    *figures_count = figures.count;
+    for (size_t h = 0; views != NULL && h < load->hosts_count; h++)
+        view_free(&views[h]);
+    free(views);
+    figures_free(&figures);
+    return ok;
+}
+
+static int write_report(const struct load *load, const char *out) {
+    if (!make_folder(out))
+        return EXIT_BAD_INPUT;
+    char *folder = join(out, ".report-XXXXXX");
+    if (folder == NULL)
+        return EXIT_BAD_INPUT;
+    if (mkdtemp(folder) == NULL) {
+        fprintf(stderr, "allcores: report: --out %s: %s; must be a folder that can be written\n",
+                out, strerror(errno));
+        free(folder);
+        return EXIT_BAD_INPUT;
+    }
+    size_t figures = 0;
+    const bool ok = write_all(load, folder, &figures) && for_each_file(folder, can_move, out) &&
+                    for_each_file(folder, move_file, out);
+    for_each_file(folder, remove_file, NULL);
+    rmdir(folder);
+    free(folder);
+    if (!ok)
+        return EXIT_BAD_INPUT;
+    printf("%s/index.html: %zu cells, %zu figures, %zu failures\n", out, load->cells_count, figures,
+           load->failures_count);
+    return EXIT_DONE;
+}
+
+/* Sorts the arguments into files and the folder.  Returns -1 to go on, otherwise an exit status. */
+static int parse(int argc, char **argv, const char **files, size_t *count, const char **out) {
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            fputs(usage, stdout);
+            return EXIT_DONE;
+        }
+        if (strcmp(arg, "--out") == 0 || strncmp(arg, "--out=", 6) == 0) {
+            if (*out != NULL) {
+                fputs("allcores: report: --out is given twice, must be given once\n", stderr);
+                return EXIT_BAD_INPUT;
+            }
+            *out = arg[5] == '=' ? arg + 6 : i + 1 < argc ? argv[++i] : "";
+            if ((*out)[0] == '\0') {
+                fputs("allcores: report: --out needs a folder: --out DIR\n", stderr);
+                return EXIT_BAD_INPUT;
+            }
+        } else if (arg[0] == '-' && arg[1] != '\0') {
+            fprintf(stderr, "allcores: report: unknown option %s; must be FILE.json... --out DIR\n",
+                    arg);
+            return EXIT_BAD_INPUT;
+        } else {
+            files[(*count)++] = arg;
+        }
+    }
+    if (*count == 0 || *out == NULL) {
+        fprintf(stderr, "allcores: report: %s is missing; must be FILE.json... --out DIR\n",
+                *count == 0 ? "a results file" : "--out DIR");
+        return EXIT_BAD_INPUT;
+    }
+    return -1;
+}
+
+int report_main(int argc, char **argv) {
+    const char **files = calloc((size_t)argc + 1, sizeof *files);
+    const char *out = NULL;
+    size_t count = 0;
+    struct load load = {0};
+    if (files == NULL) {
+        fputs("allcores: report: out of memory\n", stderr);
+        return EXIT_BAD_INPUT;
+    }
+    int status = parse(argc, argv, files, &count, &out);
+    if (status < 0)
+        status = load_files(&load, files, count) ? write_report(&load, out) : EXIT_BAD_INPUT;
+    load_free(&load);
+    free(files);
+    return status;
+}
