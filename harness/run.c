@@ -69,7 +69,8 @@ static const struct cli_option options[] = {
              "must exist; a file with samples in it is not overwritten"},
     [RESUME] = {"resume", NULL,
                 "keep the samples that --out FILE.json has already and take only\n"
-                "those that are missing: give the same options as before"},
+                "those that are missing; give the same options as before.  Without\n"
+                "--out: the run in " OUTFILE_FOLDER " that was interrupted last"},
     [LATENCY] = {"latency", NULL,
                  "time single operations too, in a pass of its own (p50, p99 and\n"
                  "maximum in nanoseconds)"},
@@ -179,10 +180,6 @@ int run_main(int argc, char **argv) {
         plan_free(&plan);
         return cli_error(command.name, "%s", why);
     }
-    if (!plan.quiet)
-        fprintf(stderr,
-                "allcores run: %zu cells, %u samples of %g s each, seed %" PRIu64 ", to %s\n",
-                plan.count, plan.repetitions, plan.min_time_s, plan.seed, plan.out);
     status = runner_run != NULL ? runner_run(&plan) : EXIT_FAILED;
     plan_free(&plan);
     return status;

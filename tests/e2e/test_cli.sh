@@ -221,7 +221,7 @@ refused 'does not exist' run --out missing/x.json
 refused 'not a regular file' run --out /dev/null
 refused 'not a regular file' run --out /dev/full
 refused '--out /proc/x.json' run --out /proc/x.json
-refused '--resume needs --out' run --resume
+refused 'no interrupted run in results/local; give --out' run --resume
 mkfifo "$TMP"/fifo
 refused 'not a regular file' run --out "$TMP"/fifo
 echo 'not ours' >"$TMP"/letter
