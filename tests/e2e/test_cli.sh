@@ -166,7 +166,7 @@ refused 'there are: ' run --engine qqqqqqqq
 refused '--engine is empty' run --engine=
 refused 'an empty name' run --engine seq,,nosync
 refused 'an empty name' run --engine ,seq
-refused 'seq is there twice' run --engine seq,nosync,seq
+refused 'seq is there twice' run --engine seq,seq
 refused 'seq has none' run --engine seq:mode=fast
 refused 'write --workload counter' run --engine counter
 refused 'did you mean counter?' run --workload conuter
