@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma weak runner_run
-
 #define RUN_REPETITIONS_DEFAULT 10
 #define RUN_REPETITIONS_MAX 100000
 #define RUN_MIN_TIME_DEFAULT_S 0.05
@@ -180,7 +178,7 @@ int run_main(int argc, char **argv) {
         plan_free(&plan);
         return cli_error(command.name, "%s", why);
     }
-    status = runner_run != NULL ? runner_run(&plan) : EXIT_FAILED;
+    status = runner_run(&plan);
     plan_free(&plan);
     return status;
 }
