@@ -13,10 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Present once their parts of the harness are linked. */
+/* Present once its part of the harness is linked. */
 int report_main(int argc, char **argv);
 #pragma weak report_main
-#pragma weak worker_main
 
 static const struct subcommand {
     const char *name;

@@ -6,6 +6,7 @@
  */
 #include "outfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,6 +62,40 @@ static char *name_by_time(void) {
             return path;
         free(path);
     }
+}
+
+/* The results file in OUTFILE_FOLDER whose journal was written to last: the run that was
+ * interrupted. NULL and `why` when there is none. */
+static char *newest_interrupted(char *why, size_t why_size) {
+    char *newest = NULL;
+    struct timespec newest_time = {0, 0};
+    DIR *folder = opendir(OUTFILE_FOLDER);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        const size_t length = strlen(entry->d_name);
+        const size_t suffix = strlen(OUTFILE_JOURNAL_SUFFIX);
+        struct stat at;
+        if (length <= suffix ||
+            strcmp(entry->d_name + length - suffix, OUTFILE_JOURNAL_SUFFIX) != 0 ||
+            fstatat(dirfd(folder), entry->d_name, &at, 0) != 0 || !S_ISREG(at.st_mode) ||
+            at.st_mtim.tv_sec < newest_time.tv_sec ||
+            (at.st_mtim.tv_sec == newest_time.tv_sec && at.st_mtim.tv_nsec < newest_time.tv_nsec))
+            continue;
+        char *path;
+        if (asprintf(&path, "%s/%.*s", OUTFILE_FOLDER, (int)(length - suffix), entry->d_name) < 0)
+            continue;
+        free(newest);
+        newest = path;
+        newest_time = at.st_mtim;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    if (newest == NULL)
+        snprintf(
+            why, why_size,
+            "--resume: no interrupted run in %s; give --out FILE.json, the file to be completed",
+            OUTFILE_FOLDER);
+    return newest;
 }
 
 /* Does the file begin like one of ours?  A results file is an object with a "context"; what exactly
@@ -143,12 +178,14 @@ char *outfile_choose(const char *given, bool resume, char *why, size_t why_size)
         return NULL;
     }
     if (given == NULL && resume) {
-        snprintf(why, why_size, "--resume needs --out FILE.json: the file that is to be completed");
-        return NULL;
+        path = newest_interrupted(why, why_size);
+        if (path == NULL)
+            return NULL;
+    } else {
+        if (given == NULL && !make_folder(why, why_size))
+            return NULL;
+        path = given != NULL ? strdup(given) : name_by_time();
     }
-    if (given == NULL && !make_folder(why, why_size))
-        return NULL;
-    path = given != NULL ? strdup(given) : name_by_time();
     if (path == NULL) {
         snprintf(why, why_size, "out of memory");
         return NULL;

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma weak runner_run
-
 #define RUN_REPETITIONS_DEFAULT 10
 #define RUN_REPETITIONS_MAX 100000
 #define RUN_MIN_TIME_DEFAULT_S 0.05
@@ -69,7 +67,8 @@ static const struct cli_option options[] = {
              "must exist; a file with samples in it is not overwritten"},
     [RESUME] = {"resume", NULL,
                 "keep the samples that --out FILE.json has already and take only\n"
-                "those that are missing: give the same options as before"},
+                "those that are missing; give the same options as before.  Without\n"
+                "--out: the run in " OUTFILE_FOLDER " that was interrupted last"},
     [LATENCY] = {"latency", NULL,
                  "time single operations too, in a pass of its own (p50, p99 and\n"
                  "maximum in nanoseconds)"},
@@ -179,11 +178,7 @@ int run_main(int argc, char **argv) {
         plan_free(&plan);
         return cli_error(command.name, "%s", why);
     }
-    if (!plan.quiet)
-        fprintf(stderr,
-                "allcores run: %zu cells, %u samples of %g s each, seed %" PRIu64 ", to %s\n",
-                plan.count, plan.repetitions, plan.min_time_s, plan.seed, plan.out);
-    status = runner_run != NULL ? runner_run(&plan) : EXIT_FAILED;
+    status = runner_run(&plan);
     plan_free(&plan);
     return status;
 }

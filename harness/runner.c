@@ -305,7 +305,7 @@ int runner_run(const struct plan *plan) {
     } else if (complete == COMPLETE_OTHER) {
         fprintf(stderr,
                 "allcores: %s: not the results of this command line, and there is no journal to "
-                "resume: leave --resume out to replace it\n",
+                "resume: give another --out\n",
                 plan->out);
         status = EXIT_BAD_INPUT;
     } else {

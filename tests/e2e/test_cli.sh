@@ -166,7 +166,7 @@ refused 'there are: ' run --engine qqqqqqqq
 refused '--engine is empty' run --engine=
 refused 'an empty name' run --engine seq,,nosync
 refused 'an empty name' run --engine ,seq
-refused 'seq is there twice' run --engine seq,nosync,seq
+refused 'seq is there twice' run --engine seq,seq
 refused 'seq has none' run --engine seq:mode=fast
 refused 'write --workload counter' run --engine counter
 refused 'did you mean counter?' run --workload conuter
@@ -221,7 +221,7 @@ refused 'does not exist' run --out missing/x.json
 refused 'not a regular file' run --out /dev/null
 refused 'not a regular file' run --out /dev/full
 refused '--out /proc/x.json' run --out /proc/x.json
-refused '--resume needs --out' run --resume
+refused 'no interrupted run in results/local; give --out' run --resume
 mkfifo "$TMP"/fifo
 refused 'not a regular file' run --out "$TMP"/fifo
 echo 'not ours' >"$TMP"/letter
@@ -250,5 +250,34 @@ if [ "$(id -u)" -ne 0 ]; then
 else
     skip 'a folder without write permission' 'root may write there'
 fi
+
+# ---- run: what is accepted ---------------------------------------------------------------------
+brief=(--engine seq --workload null --threads 1 --repetitions 2 --min-time 0.001)
+run "$ALLCORES" run "${brief[@]}" --quiet
+expect_status 'a run without --out' 0
+files=(results/local/*)
+expect_equal 'its results are in the default folder' "${#files[@]} ${files[0]##*.}" '1 json'
+printf '%s\n' "${files[@]}" >"$OUT"
+expect_in 'under the time of its start' "$OUT" '^results/local/20[0-9]{6}-[0-9]{6}Z\.json$'
+run "$ALLCORES" run "${brief[@]}" --quiet
+files=(results/local/*.json)
+expect_equal 'the next run has a file of its own' "${#files[@]}" 2
+rm -r results
+run "$ALLCORES" run "${brief[@]}" --out "$TMP/mine.json"
+expect_status 'a run with --out' 0
+expect_in 'the seed is told' "$ERR" 'seed 1([ ,]|$)'
+expect 'nothing is made beside the file' [ ! -e results ]
+refused 'add --resume' run "${brief[@]}" --out "$TMP/mine.json"
+run "$ALLCORES" run "${brief[@]}" --out "$TMP/mine.json" --resume
+expect_status 'resuming what is complete' 0
+: >"$TMP/empty.json"
+run "$ALLCORES" run "${brief[@]}" --quiet --out="$TMP/empty.json"
+expect_status 'an empty file is written to' 0
+run "$ALLCORES" run --engine seq --workload null --threads 2 --repetitions 2 --min-time 0.001 --out "$TMP/two.json"
+expect_status 'two threads of seq: nothing could run' 1
+run "$ALLCORES" run --engine seq,gil --workload null --threads 1,2 --repetitions 2 --min-time 0.001 \
+    --out "$TMP/beside.json"
+expect_status 'two threads of seq beside others' 0
+expect_in 'are listed as unavailable' "$TMP/beside.json" '"reason": .*one thread only'
 
 finish

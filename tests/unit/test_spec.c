@@ -7,12 +7,14 @@
 #include "spec.h"
 #include "suggest.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h> /* needs the four headers above it */
@@ -482,8 +484,47 @@ static void paths_that_cannot_be_written_are_refused(void **state) {
     snprintf(longest, sizeof longest, "%s/%0250d", folder, 0);
     assert_null(outfile_choose(longest, false, why, sizeof why));
     assert_contains(why, "name too long");
+}
+
+static void resume_without_a_path_takes_the_run_interrupted_last(void **state) {
+    (void)state;
+    char why[SPEC_WHY_SIZE], here[512];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(folder), 0);
     assert_null(outfile_choose(NULL, true, why, sizeof why));
-    assert_contains(why, "--resume needs --out");
+    assert_contains(why, "give --out FILE.json");
+    assert_int_equal(access("results", F_OK), -1);
+    assert_int_equal(mkdir("results", 0777), 0);
+    assert_int_equal(mkdir("results/local", 0777), 0);
+    static const struct {
+        const char *path;
+        time_t written;
+    } files[] = {{"results/local/a.json.journal", 1000},
+                 {"results/local/c.json.journal", 3000},
+                 {"results/local/b.json.journal", 2000},
+                 {"results/local/z.json", 4000}};
+    for (size_t i = 0; i < 4; i++) {
+        const struct timespec times[2] = {{files[i].written, 0}, {files[i].written, 0}};
+        FILE *f = fopen(files[i].path, "w");
+        assert_non_null(f);
+        fputs("{}\n", f);
+        fclose(f);
+        assert_int_equal(utimensat(AT_FDCWD, files[i].path, times, 0), 0);
+    }
+    char *chosen = outfile_choose(NULL, true, why, sizeof why);
+    assert_non_null(chosen);
+    assert_string_equal(chosen, "results/local/c.json");
+    free(chosen);
+    chosen = outfile_choose(NULL, false, why, sizeof why); /* a new run takes a new name */
+    assert_non_null(chosen);
+    assert_int_equal(strncmp(chosen, "results/local/2", 15), 0);
+    assert_int_equal(access(chosen, F_OK), -1);
+    free(chosen);
+    for (size_t i = 0; i < 4; i++)
+        unlink(files[i].path);
+    assert_int_equal(rmdir("results/local"), 0);
+    assert_int_equal(rmdir("results"), 0);
+    assert_int_equal(chdir(here), 0);
 }
 
 int main(void) {
@@ -509,6 +550,7 @@ int main(void) {
         cmocka_unit_test(an_empty_file_may_be_written_to),
         cmocka_unit_test(other_peoples_files_are_not_overwritten),
         cmocka_unit_test(paths_that_cannot_be_written_are_refused),
+        cmocka_unit_test(resume_without_a_path_takes_the_run_interrupted_last),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
