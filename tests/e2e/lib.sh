@@ -176,8 +176,7 @@ sys.exit(9 if errors else 0)
 END
 }
 
-expect_# Exit status 9 says that it does not fit; any other but 0, that it could not be checked.
-valid() {
+expect_valid() {
     local output
     if output=$(valid "$2" 2>&1); then
         pass "$1"
@@ -187,8 +186,7 @@ $output"
     fi
 }
 
-expect_in# Exit status 9 says that it does not fit; any other but 0, that it could not be checked.
-valid() {
+expect_invalid() {
     local output got=0
     output=$(valid "$2" 2>&1) || got=$?
     if [ "$got" -eq 9 ]; then
