@@ -283,7 +283,7 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
     put_panel_title(f, p, workload);
     fprintf(f, "set xrange [%.6g:%.6g]\nset yrange [%.2f:-0.5]\n%s\n", axis->low, axis->high,
             (double)n - 0.5, axis->logarithmic ? "set logscale x" : "unset logscale x");
-    put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 36);
+    put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 24);
     fputs("unset ytics\nset style textbox opaque fillcolor rgb 'white' noborder margins 0.3,0.1\n",
           f);
     fprintf(f, "$lines << EOD\n1 -0.5\n1 %.1f\n\n2 -0.5\n2 %.1f\nEOD\n$d << EOD\n", (double)n - 0.5,
