@@ -46,29 +46,32 @@ void figures_free(struct figures *figures) {
 
 /* ---- pieces of a script -------------------------------------------------------------------- */
 
-/* A single-quoted string of gnuplot: only the quote itself is special. */
+/* A byte inside a double-quoted string of gnuplot.  Whatever could end the string, be replaced by
+ * the output of a command or by a macro goes out as its octal code. */
+static void put_byte(FILE *f, char c) {
+    if (isalnum((unsigned char)c) || (unsigned char)c >= 0x80 || strchr(" .,:;=+-/()[]<>%{}_", c))
+        fputc(c, f);
+    else
+        fprintf(f, "\\%03o", (unsigned)(unsigned char)c);
+}
+
 static void put_string(FILE *f, const char *s) {
-    fputc('\'', f);
-    for (; *s != '\0'; s++) {
-        if (*s == '\'')
-            fputc('\'', f);
-        fputc(*s, f);
-    }
-    fputc('\'', f);
+    fputc('"', f);
+    for (; *s != '\0'; s++)
+        put_byte(f, *s);
+    fputc('"', f);
 }
 
 /* The same for text that is set in bold, which only gnuplot's enhanced mode can do in SVG: what
  * that mode would read as markup is escaped. */
 static void put_bold(FILE *f, const char *s) {
-    fputs("'{/:Bold ", f);
+    fputs("\"{/:Bold ", f);
     for (; *s != '\0'; s++) {
-        if (*s == '\'')
-            fputc('\'', f);
-        else if (strchr("\\{}_^@&~", *s) != NULL)
-            fputc('\\', f);
-        fputc(*s, f);
+        if (strchr("\\{}_^@&~", *s) != NULL)
+            put_byte(f, '\\');
+        put_byte(f, *s);
     }
-    fputs("}'", f);
+    fputs("}\"", f);
 }
 
 static void put_label(FILE *f, const char *text, const char *system, double x, double y,
@@ -95,7 +98,7 @@ static int fit(const char *text, int size_px, double width) {
 
 /* Opens the page: title above, a line on how to read it, the machine below. */
 static void put_page(FILE *f, const struct view *view, const char *title, const char *reading) {
-    fputs("set encoding utf8\nset multiplot\nset key off\n"
+    fputs("if (!exists(\"marker\")) marker = 1\nset encoding utf8\nset multiplot\nset key off\n"
           "unset border\nunset tics\nset xrange [0:1]\nset yrange [0:1]\n"
           "set lmargin at screen 0\nset rmargin at screen 1\n"
           "set bmargin at screen 0\nset tmargin at screen 1\n",
@@ -280,7 +283,7 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
     put_panel_title(f, p, workload);
     fprintf(f, "set xrange [%.6g:%.6g]\nset yrange [%.2f:-0.5]\n%s\n", axis->low, axis->high,
             (double)n - 0.5, axis->logarithmic ? "set logscale x" : "unset logscale x");
-    put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 36);
+    put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 24);
     fputs("unset ytics\nset style textbox opaque fillcolor rgb 'white' noborder margins 0.3,0.1\n",
           f);
     fprintf(f, "$lines << EOD\n1 -0.5\n1 %.1f\n\n2 -0.5\n2 %.1f\nEOD\n$d << EOD\n", (double)n - 0.5,
@@ -399,7 +402,7 @@ static FILE *open_script(const struct figure *figure, const char *folder, char *
     if (f != NULL)
         fprintf(f,
                 "# Draw it again: gnuplot -e \"set terminal svg enhanced size %d,%d; "
-                "set output '%s.svg'\" %s\n",
+                "marker = 0.5; set output '%s.svg'\" %s\n",
                 PAGE_WIDTH_PX, PAGE_HEIGHT_PX, figure->name, *name);
     return f;
 }
@@ -587,14 +590,15 @@ static void put_curves(FILE *f, const struct view *view, const char *workload, b
     fputs("plot ", f);
     for (size_t e = 0; e < view->engines_count; e++)
         if (has_curve(view, workload, e, speedup))
-            fprintf(f, "$r%zu using 1:2 with points pt 7 ps 0.55 lc rgb '#A0%s', \\\n", e,
+            fprintf(f, "$r%zu using 1:2 with points pt 7 ps 0.6*marker lc rgb '#A0%s', \\\n", e,
                     view_colour(e) + 1);
     for (size_t e = 0; e < view->engines_count; e++)
         if (has_curve(view, workload, e, speedup))
-            fprintf(f,
-                    "$m%zu using 1:2 with lines lw 2.5 dt %s lc rgb '%s', \\\n"
-                    "$m%zu using 1:2:3:4 with yerrorbars lw 2 pt %d ps 1.9 lc rgb '%s', \\\n",
-                    e, view_dash(e), view_colour(e), e, view_marker(e), view_colour(e));
+            fprintf(
+                f,
+                "$m%zu using 1:2 with lines lw 2.5 dt %s lc rgb '%s', \\\n"
+                "$m%zu using 1:2:3:4 with yerrorbars lw 2 pt %d ps 1.9*marker lc rgb '%s', \\\n",
+                e, view_dash(e), view_colour(e), e, view_marker(e), view_colour(e));
     fputs("-1e9 with lines\n", f);
 }
 
@@ -648,7 +652,7 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
         fprintf(f,
                 "set arrow from screen %.4f,screen %.4f to screen %.4f,screen %.4f nohead lw 2.5 "
                 "dt %s lc rgb '%s'\n"
-                "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9 lc rgb '%s'\n",
+                "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9*marker lc rgb '%s'\n",
                 left, y, left + 0.04, y, view_dash(e), view_colour(e), left + 0.02, y,
                 view_marker(e), view_colour(e));
         put_label(f, name, "screen", left + 0.048, y, "left", fit(name, TEXT_PX, 0.17), "#000000",
@@ -1003,14 +1007,22 @@ static bool run_gnuplot(const char *folder, const char *before, const char *scri
     return ok;
 }
 
+/* A form that figures are drawn in.  SVG's markers grow with its font, hence their own scale. */
+struct form {
+    const char *terminal, *extension;
+    double marker;
+};
+
 /* Draws one figure in one form. */
-static bool draw(const char *folder, const struct figure *figure, const char *terminal,
-                 const char *extension) {
+static bool draw(const char *folder, const struct figure *figure, const struct form *form) {
     char *before = NULL, *script = NULL;
     if (asprintf(&script, "%s.gp", figure->name) < 0)
         return out_of_memory();
-    bool ok = asprintf(&before, "set terminal %s; set output '%s.%s'", terminal, figure->name,
-                       extension) >= 0;
+    bool ok = asprintf(&before,
+                       "set terminal %s size %d,%d font '%s,%d' background rgb 'white'; marker = "
+                       "%g; set output '%s.%s'",
+                       form->terminal, PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX, form->marker,
+                       figure->name, form->extension) >= 0;
     if (ok) {
         ok = run_gnuplot(folder, before, script);
         free(before);
@@ -1022,19 +1034,14 @@ static bool draw(const char *folder, const struct figure *figure, const char *te
 }
 
 bool figures_draw(const struct view *view, const char *folder, struct figures *figures) {
+    static const struct form svg = {"svg enhanced", "svg", 0.5};
+    static const struct form png = {"pngcairo enhanced fontscale 0.75", "png", 1.1};
     const size_t first = figures->count;
     bool ok = slowdown_figures(view, folder, figures);
     for (size_t w = 0; ok && w < view->workloads_count; w++)
         ok = curve_figure(view, folder, figures, view->workloads[w]);
     ok = ok && abort_figures(view, folder, figures);
-    char svg[128], png[128];
-    snprintf(svg, sizeof svg, "svg enhanced size %d,%d font '%s,%d' background rgb 'white'",
-             PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX);
-    snprintf(png, sizeof png,
-             "pngcairo enhanced fontscale 0.75 size %d,%d font '%s,%d' background rgb 'white'",
-             PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX);
     for (size_t i = first; ok && i < figures->count; i++)
-        ok = draw(folder, &figures->list[i], svg, "svg") &&
-             draw(folder, &figures->list[i], png, "png");
+        ok = draw(folder, &figures->list[i], &svg) && draw(folder, &figures->list[i], &png);
     return ok;
 }

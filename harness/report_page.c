@@ -36,6 +36,17 @@ static void put_html(FILE *f, const char *s) {
         }
 }
 
+/* A name that may be broken behind its colons, to keep a table narrow. */
+static void put_html_name(FILE *f, const char *s) {
+    for (const char *colon; (colon = strchr(s, ':')) != NULL; s = colon + 1) {
+        char *part = strndup(s, (size_t)(colon - s) + 1);
+        put_html(f, part != NULL ? part : "");
+        fputs("<wbr>", f);
+        free(part);
+    }
+    put_html(f, s);
+}
+
 /* Markdown: what would end a table's field or start markup gets a backslash. */
 static void put_markdown(FILE *f, const char *s) {
     for (; *s != '\0'; s++) {
@@ -219,7 +230,7 @@ static void html_table(FILE *f, const struct view *view, enum quantity quantity)
             quantity == SLOWDOWN ? "" : "<th>threads</th>");
     for (size_t e = 0; e < view->engines_count; e++) {
         fputs("<th>", f);
-        put_html(f, view->engines[e]);
+        put_html_name(f, view->engines[e]);
         fputs("</th>", f);
     }
     fputs("</tr>\n", f);
@@ -230,7 +241,7 @@ static void html_table(FILE *f, const struct view *view, enum quantity quantity)
                 continue;
             fprintf(f, "<tr%s><th class=name>", named ? "" : " class=first");
             if (!named)
-                put_html(f, view->workloads[w]);
+                put_html_name(f, view->workloads[w]);
             fputs("</th>", f);
             if (quantity != SLOWDOWN)
                 fprintf(f, "<th>%u</th>", view->threads[t]);
@@ -630,12 +641,13 @@ static bool write_markdown(const struct load *load, const struct view *views, co
 
 static const char style[] =
     "body{font:17px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;color:#1a1a1a;"
-    "background:#fff;max-width:1180px;margin:0 auto;padding:24px}"
+    "background:#fff;max-width:1240px;margin:0 auto;padding:24px}"
     "h1{font-size:34px;margin:0 0 4px}h2{font-size:26px;margin:48px 0 8px;border-bottom:2px solid "
     "#1a1a1a}h3{font-size:20px;margin:32px 0 4px}p{margin:6px 0 12px;max-width:75ch}"
     "figure{margin:20px 0}img{width:100%;height:auto;border:1px solid #ddd}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:4px 12px;text-align:right;vertical-align:top;white-space:nowrap}"
+    "th,td{padding:4px 9px;text-align:right;vertical-align:top;font-size:15px}"
+    "td{white-space:nowrap}"
     "tr:first-child th{border-bottom:1px solid #1a1a1a}tr.first td,tr.first th{border-top:1px "
     "solid "
     "#ddd}th{font-weight:600}th.name,.text th,.text td{text-align:left}"
