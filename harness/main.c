@@ -5,6 +5,7 @@
 #include "buildinfo.h"
 #include "cli.h"
 #include "list.h"
+#include "report.h"
 #include "run.h"
 #include "runner.h"
 #include "suggest.h"
@@ -12,10 +13,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Present once its part of the harness is linked. */
-int report_main(int argc, char **argv);
-#pragma weak report_main
 
 static const struct subcommand {
     const char *name;
@@ -40,7 +37,7 @@ static int help(void) {
            "\n"
            "subcommands:\n");
     for (const struct subcommand *s = subcommands; s < subcommands + SUBCOMMANDS; s++)
-        if (s->summary != NULL && s->run != NULL)
+        if (s->summary != NULL)
             printf("  %-10s%s\n", s->name, s->summary);
     printf(
         "\n"
@@ -72,7 +69,7 @@ static int unknown(const char *word) {
         if (strcmp(word, *p) == 0)
             return cli_error(NULL, "%s is not built yet; `allcores --help` lists what is", word);
     for (const struct subcommand *s = subcommands; s < subcommands + SUBCOMMANDS; s++)
-        if (s->summary != NULL && s->run != NULL)
+        if (s->summary != NULL)
             names[n++] = s->name;
     names[n] = NULL;
     if (word[0] == '-')
@@ -90,7 +87,7 @@ static int dispatch(int argc, char **argv) {
     if (strcmp(argv[1], "--version") == 0)
         return version();
     for (const struct subcommand *s = subcommands; s < subcommands + SUBCOMMANDS; s++)
-        if (s->run != NULL && strcmp(argv[1], s->name) == 0)
+        if (strcmp(argv[1], s->name) == 0)
             return s->run(argc - 1, argv + 1);
     return unknown(argv[1]);
 }

@@ -52,7 +52,9 @@ refused 'no subcommand'
 refused 'no subcommand' ''
 refused 'did you mean run?' rnu
 refused 'did you mean list?' lsit
-refused 'there are: list, run' frobnicate
+refused 'there are: list, run, report' frobnicate
+refused 'did you mean report?' reprot
+refused 'subcommand' worke
 refused 'did you mean --version?' --verison
 refused 'did you mean --help?' --hlep
 refused 'unknown option' -x
