@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cell.h"
 
@@ -144,7 +145,31 @@ static void nonsense_is_refused(void **state) {
     }
 }
 
-int main(void) {
+/* Engines that need a variable before the process starts get it, with the default of the option it
+ * stands for, and this program starts again. */
+static void restart_with_environment(char **argv) {
+    bool restart = false;
+    for (const struct tm_engine *const *e = engines_all(); *e != NULL; e++) {
+        const char *colon = (*e)->process_env != NULL ? strchr((*e)->process_env, ':') : NULL;
+        const struct tm_param *option = (*e)->options;
+        while (colon != NULL && option->name != NULL && strcmp(option->name, colon + 1) != 0)
+            option++;
+        char name[64];
+        if (colon == NULL || option->name == NULL ||
+            (size_t)(colon - (*e)->process_env) >= sizeof name)
+            continue;
+        memcpy(name, (*e)->process_env, (size_t)(colon - (*e)->process_env));
+        name[colon - (*e)->process_env] = '\0';
+        if (getenv(name) == NULL)
+            restart = setenv(name, option->def, 1) == 0;
+    }
+    if (restart)
+        execv("/proc/self/exe", argv);
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    restart_with_environment(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_verify),
         cmocka_unit_test(edges_verify_on_seq),
