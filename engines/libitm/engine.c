@@ -21,42 +21,76 @@ enum {
 };
 
 /*
- * _ITM_beginTransaction returns once, and once more for each restart.  To count that, this function
- * takes the return address off the stack, keeps it, and calls the runtime, which then takes *our*
- * address for the place to restart from.  Whose block it is, only a thread-local variable can tell
- * here; simulated threads, which share one host thread, do not run this engine.  The variable is
- * NULL where nothing has to be counted: one thread cannot conflict.  A nested block (`begun` is
- * set) goes straight to the runtime, because restarts go to the outermost one.
+ * _ITM_beginTransaction returns once, and once more for each restart (bit 3 of the result: restore
+ * the locals) and for a cancelled block (bit 4).  tm_begin_may_cancel takes the return address off
+ * the stack, keeps it, and calls the runtime, which then takes *our* address for the place to
+ * return to.  So returns can be counted, and after a cancellation the block begins anew, for its
+ * own code like after a restart: the locals it saved in the first place (bit 2) are restored.
  *
- * pr_hasNoAbort, bit 3 of the properties, is cleared: gcc promises that no block without a
- * __transaction_cancel of its own is cancelled, but tm_block_restart cancels them.
+ * Whose block it is, only a thread-local variable can tell here; simulated threads, which share one
+ * host thread, do not run this engine.  A nested block (`begun` is set) goes straight to the
+ * runtime: it is flattened, and all returns go to the outermost one.
+ *
+ * pr_hasNoAbort, bit 3 of the properties, is cleared: gcc promises that a block without a
+ * __transaction_cancel of its own is not cancelled, but tm_block_restart does it.
  */
-__thread struct libitm_block *tm_counted __attribute__((tls_model("initial-exec")));
+__thread struct libitm_block *tm_current __attribute__((tls_model("initial-exec")));
+uint32_t tm_cancelled(struct libitm_block *block);
 
 _Static_assert(offsetof(struct libitm_block, begun) == 0 &&
-                   offsetof(struct libitm_block, executions) == 8,
+                   offsetof(struct libitm_block, executions) == 8 &&
+                   offsetof(struct libitm_block, properties) == 16 &&
+                   offsetof(struct libitm_block, cancelled) == 20 &&
+                   offsetof(struct libitm_block, counted) == 24,
                "the code below has these offsets");
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl tm_begin_counted\n"
         ".type tm_begin_counted, @function\n"
-        "tm_begin_counted:\n"
-        "    andl $~8, %edi\n"
-        "    movq tm_counted@gottpoff(%rip), %rdx\n"
+        "tm_begin_counted:\n" /* files that never cancel: nothing to do when nothing can restart */
+        "    movq tm_current@gottpoff(%rip), %rdx\n"
         "    movq %fs:(%rdx), %rdx\n"
-        "    testq %rdx, %rdx\n"
-        "    jz 1f\n"
+        "    cmpl $0, 24(%rdx)\n"
+        "    je 9f\n"
+        ".globl tm_begin_may_cancel\n"
+        ".type tm_begin_may_cancel, @function\n"
+        "tm_begin_may_cancel:\n"
+        "    movq tm_current@gottpoff(%rip), %rdx\n"
+        "    movq %fs:(%rdx), %rdx\n"
         "    cmpq $0, (%rdx)\n"
-        "    jne 1f\n"
+        "    jne 9f\n"
+        "    andl $~8, %edi\n"
+        "    movl %edi, 16(%rdx)\n"
         "    popq (%rdx)\n"
-        "    call *_ITM_beginTransaction@GOTPCREL(%rip)\n"
-        "    movq tm_counted@gottpoff(%rip), %rdx\n"
+        "1:  call *_ITM_beginTransaction@GOTPCREL(%rip)\n"
+        "    movq tm_current@gottpoff(%rip), %rdx\n"
         "    movq %fs:(%rdx), %rdx\n"
+        "    testl $16, %eax\n"
+        "    jne 3f\n"
         "    addq $1, 8(%rdx)\n"
-        "    pushq (%rdx)\n"
+        "    cmpl $0, 20(%rdx)\n"
+        "    jne 4f\n"
+        "2:  pushq (%rdx)\n"
         "    ret\n"
-        "1:  jmp *_ITM_beginTransaction@GOTPCREL(%rip)\n"
+        "3:  movq %rdx, %rdi\n"
+        "    call tm_cancelled\n"
+        "    movl %eax, %edi\n"
+        "    jmp 1b\n"
+        "4:  andl $~4, %eax\n"
+        "    orl $8, %eax\n"
+        "    jmp 2b\n"
+        "9:  jmp *_ITM_beginTransaction@GOTPCREL(%rip)\n"
         ".size tm_begin_counted, .-tm_begin_counted\n");
+
+/* All executions but the last were restarted by the runtime. */
+static void count_restarts(struct tm_thread *self) {
+    if (self->block.executions > 1) {
+        self->common.stats.aborts[TM_UNKNOWN] += self->block.executions - 1;
+        self->common.last_abort =
+            (struct tm_event){.cause = TM_UNKNOWN, .site = self->block.begun, .peer = -1};
+    }
+    self->block.executions = 0;
+}
 
 /* ---- blocks --------------------------------------------------------------------------------- */
 
@@ -75,57 +109,47 @@ static void wait_in_retry(struct tm_thread *self) {
     }
 }
 
-/* The end of a block about which something is to be said; called outside of transactions. */
-int tm_end_slow(struct tm_thread *self) {
-    struct tm_stats *stats = &self->common.stats;
-    /* All but the last execution were restarted by the runtime. */
-    if (self->block.executions > 1) {
-        stats->aborts[TM_UNKNOWN] += self->block.executions - 1;
+/* The runtime has undone the block.  Returns its properties, with which it begins again. */
+uint32_t tm_cancelled(struct libitm_block *block) {
+    struct tm_thread *self =
+        (struct tm_thread *)((char *)block - offsetof(struct tm_thread, block));
+    count_restarts(self);
+    block->cancelled = 1;
+    if (self->waiting) {
+        self->common.stats.retries++;
+        wait_in_retry(self);
+    } else {
+        self->common.stats.aborts[TM_EXPLICIT]++;
         self->common.last_abort =
-            (struct tm_event){.cause = TM_UNKNOWN, .site = self->block.begun, .peer = -1};
+            (struct tm_event){.cause = TM_EXPLICIT, .site = block->begun, .peer = -1};
     }
-    self->block.executions = 0;
-    const enum libitm_cancel cancelled = self->cancelled;
-    self->cancelled = LIBITM_RUNNING;
-    if (cancelled != LIBITM_RUNNING) {
-        if (cancelled == LIBITM_RETRY) {
-            stats->retries++;
-            wait_in_retry(self);
-        } else {
-            stats->aborts[TM_EXPLICIT]++;
-            self->common.last_abort =
-                (struct tm_event){.cause = TM_EXPLICIT, .site = self->block.begun, .peer = -1};
-        }
-        self->block.begun = NULL;
-        return 0;
-    }
-    if (self->irrevocable) {
-        stats->irrevocable++;
-        self->irrevocable = false;
-    }
-    self->block.begun = NULL;
-    self->waits = 0;
-    self->common.depth = 0;
-    stats->commits++;
-    return 1;
+    return block->properties;
 }
 
-/* The runtime undoes the writes and continues behind the outermost block, where tm_end looks at
- * `cancelled`. */
-static _Noreturn void cancel(struct tm_thread *self, enum libitm_cancel why, const char *what) {
+/* The end of a block about which there is more to say than that it has committed. */
+void tm_end_slow(struct tm_thread *self) {
+    count_restarts(self);
+    self->block.begun = NULL;
+    self->block.cancelled = 0;
+    self->waits = 0;
+    if (self->irrevocable) {
+        self->common.stats.irrevocable++;
+        self->irrevocable = false;
+    }
+}
+
+static _Noreturn void cancel(struct tm_thread *self, bool waiting, const char *what) {
     if (self->common.depth == 0)
         tm_fatal("%s outside of a block", what);
     if (self->irrevocable)
         tm_fatal("%s in an irrevocable block", what);
-    self->cancelled = why;
+    self->waiting = waiting;
     _ITM_abortTransaction(USER_ABORT | OUTER_ABORT);
 }
 
-_Noreturn void tm_block_retry(struct tm_thread *self) { cancel(self, LIBITM_RETRY, "tm_retry"); }
+_Noreturn void tm_block_retry(struct tm_thread *self) { cancel(self, true, "tm_retry"); }
 
-_Noreturn void tm_block_restart(struct tm_thread *self) {
-    cancel(self, LIBITM_RESTART, "tm_abort_restart");
-}
+_Noreturn void tm_block_restart(struct tm_thread *self) { cancel(self, false, "tm_abort_restart"); }
 
 /* The runtime may restart the block in serial mode for this. */
 void tm_irrevocable(struct tm_thread *self) {
@@ -179,12 +203,13 @@ static struct tm_thread *libitm_attach(unsigned index, bool direct) {
         return NULL;
     self->common.index = index;
     self->common.last_abort.peer = -1;
-    tm_counted = libitm_threads > 1 && !direct ? &self->block : NULL;
+    self->block.counted = libitm_threads > 1 && !direct;
+    tm_current = &self->block;
     return self;
 }
 
 static void libitm_detach(struct tm_thread *self) {
-    tm_counted = NULL;
+    tm_current = NULL;
     machine_free(self);
 }
 

@@ -16,7 +16,8 @@
  *  - The runtime says nothing about restarts.  With more than one thread a trampoline around
  *    _ITM_beginTransaction (engine.c) counts how often control returned from there; executions that
  *    did not end are `unknown` aborts.
- *  - tm_retry cannot know what changed: it cancels, waits a growing time and runs the block again.
+ *  - The runtime cannot run a cancelled block again; the trampoline begins it anew.  So tm_retry,
+ *    which cannot know what changed, cancels, waits a growing time and runs the block again.
  *  - gcc deletes transactions that do nothing, so `null` costs what our bookkeeping costs.
  *  - Memory comes from malloc and not from the machine, because the compiler has to know the
  *    allocator by name to undo it.  This engine runs on the native machine only, where both are
@@ -27,12 +28,13 @@
 
 #include <stdlib.h>
 
-enum libitm_cancel { LIBITM_RUNNING, LIBITM_RETRY, LIBITM_RESTART };
-
 /* What the trampoline in engine.c reads and writes; it knows the layout. */
 struct libitm_block {
-    const void *begun;   /* return address of the outermost block's begin; NULL outside of blocks */
-    uint64_t executions; /* of this block so far; 0 when they are not counted */
+    const void *begun;   /* where the outermost block's begin returns to; NULL outside of blocks */
+    uint64_t executions; /* of this block since it began or was last cancelled, when counted */
+    uint32_t properties; /* what gcc told the runtime about the block */
+    uint32_t cancelled;  /* this block has been cancelled before */
+    uint32_t counted;    /* more than one thread: a block may be restarted by the runtime */
 };
 
 /* Fields behind `common` are written outside of transactions or by functions that are not
@@ -40,11 +42,10 @@ struct libitm_block {
 struct tm_thread {
     struct tm_common common;
     struct libitm_block block;
-    enum libitm_cancel cancelled; /* why this execution was given up */
-    bool irrevocable;             /* this block is */
-    unsigned waits;               /* how often this block has waited in tm_retry */
-    uint64_t start_ns;            /* of this block; only while common.timed */
-    _Atomic uint32_t nap;         /* always 0: a word to sleep on */
+    bool waiting;         /* the block was cancelled by tm_retry, not by tm_abort_restart */
+    bool irrevocable;     /* this block is */
+    unsigned waits;       /* how often this block has waited in tm_retry */
+    _Atomic uint32_t nap; /* always 0: a word to sleep on */
 };
 
 #define TM_SEG /* references are plain pointers */
@@ -63,13 +64,14 @@ struct tm_thread {
 
 /* ---- blocks --------------------------------------------------------------------------------- */
 
-/* Calls of the runtime's function go through engine.c's, which also clears the flag "has no abort"
- * that gcc sets for blocks without a __transaction_cancel of their own. */
-#if !defined(LIBITM_ENGINE_C)
+/* Calls of the runtime's function go through the trampolines in engine.c. */
+#if defined(TM_RESTARTS)
+__asm__(".set _ITM_beginTransaction, tm_begin_may_cancel");
+#elif !defined(LIBITM_ENGINE_C)
 __asm__(".set _ITM_beginTransaction, tm_begin_counted");
 #endif
 
-TM_PURE_FN int tm_end_slow(struct tm_thread *self);
+TM_PURE_FN void tm_end_slow(struct tm_thread *self);
 
 /* A nested block costs an instrumented read, and writes nothing. */
 TM_INLINE struct tm_block tm_begin(struct tm_thread *self) {
@@ -79,14 +81,11 @@ TM_INLINE struct tm_block tm_begin(struct tm_thread *self) {
     return block;
 }
 
-/* False: the execution was cancelled, and control came here from the middle of it. */
 TM_INLINE int tm_end(struct tm_thread *self, int outermost) {
     if (!outermost)
         return 1;
-    if (tm_unlikely(self->block.executions > 1 || self->cancelled != LIBITM_RUNNING ||
-                    self->irrevocable))
-        return tm_end_slow(self);
-    self->block = (struct libitm_block){0};
+    if (tm_unlikely(self->block.begun != NULL || self->irrevocable))
+        tm_end_slow(self);
     self->common.depth = 0;
     self->common.stats.commits++;
     return 1;
@@ -113,8 +112,8 @@ TM_FN TM_INLINE void *tm_alloc(TM_SELF, size_t bytes) {
 }
 TM_FN TM_INLINE void tm_release(TM_SELF, void *object) { free(object); }
 
-TM_FN TM_INLINE void tm_safepoint(TM_SELF) {}
-TM_INLINE void tm_blocking_enter(TM_SELF) {}
-TM_INLINE void tm_blocking_leave(TM_SELF) {}
+TM_FN static inline void tm_safepoint(TM_SELF) {}
+static inline void tm_blocking_enter(TM_SELF) {}
+static inline void tm_blocking_leave(TM_SELF) {}
 
 #endif

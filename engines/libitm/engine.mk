@@ -1,2 +1,5 @@
 CELL_FLAGS_libitm := -fgnu-tm
 LDLIBS += -litm
+# gcc: "transactional memory is not supported with -fsanitize=address"; its runtime is not race-free in
+# C11's terms either.
+NOT_SANITIZED += libitm

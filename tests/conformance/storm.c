@@ -32,17 +32,25 @@ static void *conformance_storm_setup(TM_SELF, const struct tm_setup *setup, char
     return w;
 }
 
+/* Whether this execution is to give up: `restarts` of them do, others may abort by themselves. */
+TM_PURE_FN TM_NOINLINE static bool restart_is_due(struct slot *slot, uint64_t restarts) {
+    if (slot->count[0] == restarts)
+        return false;
+    slot->count[0]++;
+    return true;
+}
+
 static inline void conformance_storm_run(TM_SELF, struct world *w, struct tm_rand *rng) {
     struct slot *slot = probe_slot(self, w);
     const page_ref page = w->page;
     const uint64_t restarts = 1 + tm_random_below(rng, 6);
     const uint64_t late = tm_random_below(rng, WORDS);
     const bool rollback = tm_engine_descriptor.rollback;
-    slot->attempts = 0;
+    slot->attempts = slot->count[0] = 0;
     atomic (self) {
-        const uint64_t attempt = slot_attempt(slot);
+        slot_attempt(slot);
         const uint64_t first = tm_get_at(page, word, 0);
-        if (!rollback && attempt <= restarts)
+        if (!rollback && restart_is_due(slot, restarts))
             tm_abort_restart(self);
         for (uint64_t i = 0; i < WORDS; i++) {
             EXPECT(slot, "a word of an execution that was thrown away", tm_get_at(page, word, i),
@@ -51,7 +59,7 @@ static inline void conformance_storm_run(TM_SELF, struct world *w, struct tm_ran
                    (uint8_t)first);
             tm_set_at(page, word, i, first + 1);
             tm_set_at(page, byte, i, (uint8_t)(first + 1));
-            if (i == late && rollback && attempt <= restarts)
+            if (i == late && rollback && restart_is_due(slot, restarts))
                 tm_abort_restart(self);
         }
     }
