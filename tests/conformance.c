@@ -275,9 +275,40 @@ static void set_environment(struct test *t, const struct tm_engine *engine) {
     }
 }
 
+/* Combinations of parameters that are worth a test beside the default and the single choices. */
+static const struct {
+    const char *workload, *arguments;
+} combinations[] = {
+    {"eventloop", ":mode=chained:style=coroutine"},
+    {"eventloop", ":mode=counter:style=coroutine"},
+    {"eventloop", ":mode=chained:pool=2:sessions=3"}, /* threads wait for seats and for events */
+    {"eventloop", ":sessions=1:work=0"},
+    {"io", ":every=1"},
+};
+
+/* Sets what ":k=v:k=v" says among the values of `params`. */
+static void apply(const struct tm_param *params, const char *arguments, union tm_value *values) {
+    char text[128];
+    snprintf(text, sizeof text, "%s", arguments);
+    char *rest = NULL;
+    for (char *word = strtok_r(text, ":", &rest); word != NULL; word = strtok_r(NULL, ":", &rest)) {
+        char *value = strchr(word, '='), why[CELL_WHY_SIZE] = "no such parameter";
+        *value++ = '\0';
+        unsigned i = 0;
+        while (params[i].name != NULL && strcmp(params[i].name, word) != 0)
+            i++;
+        if (params[i].name == NULL ||
+            !param_parse(&params[i], value, &values[i], why, sizeof why)) {
+            fprintf(stderr, "conformance: %s: %s\n", word, why);
+            exit(2);
+        }
+    }
+}
+
 /* Adds the tests of this workload on this engine with these options, for 1, 2 and 4 threads. */
-static void add_tests(const char *workload, const char *engine, const union tm_value *options,
-                      const char *option_text, const struct machine *machine) {
+static void add_tests(const char *workload, const char *arguments, const char *engine,
+                      const union tm_value *options, const char *option_text,
+                      const struct machine *machine) {
     const struct tm_engine *variant = engine_variant(engine, options);
     const struct tm_cell *cell =
         variant == NULL ? NULL : cell_find(workload, engine, variant->variant, machine->name);
@@ -293,10 +324,12 @@ static void add_tests(const char *workload, const char *engine, const union tm_v
         }
         struct test *t = &tests[test_count++];
         *t = (struct test){.cell = cell, .machine = machine, .threads = threads, .ops_factor = 1};
-        snprintf(t->name, sizeof t->name, "%.32s/%.16s%.32s/threads:%u%s%.16s", name, engine,
-                 option_text, threads, strcmp(machine->name, "native") == 0 ? "" : "/",
+        snprintf(t->name, sizeof t->name, "%.24s%.40s/%.16s%.32s/threads:%u%s%.16s", name,
+                 arguments, engine, option_text, threads,
+                 strcmp(machine->name, "native") == 0 ? "" : "/",
                  strcmp(machine->name, "native") == 0 ? "" : machine->name);
         params_default(cell->workload->params, t->args);
+        apply(cell->workload->params, arguments, t->args);
         if (options != NULL)
             memcpy(t->options, options, sizeof t->options);
         set_environment(t, variant);
@@ -304,11 +337,11 @@ static void add_tests(const char *workload, const char *engine, const union tm_v
 }
 
 /* Default options, and every other choice of every option that is a choice. */
-static void add_engine(const char *workload, const struct tm_engine *engine,
+static void add_engine(const char *workload, const char *arguments, const struct tm_engine *engine,
                        const struct machine *machine) {
     union tm_value defaults[VALUES_MAX] = {{0}};
     params_default(engine->options, defaults);
-    add_tests(workload, engine->name, defaults, "", machine);
+    add_tests(workload, arguments, engine->name, defaults, "", machine);
     for (unsigned i = 0; engine->options != NULL && engine->options[i].name != NULL; i++) {
         const struct tm_param *p = &engine->options[i];
         for (unsigned c = 0; p->type == TM_CHOICE && c < choice_count(p->choices); c++) {
@@ -320,26 +353,49 @@ static void add_engine(const char *workload, const struct tm_engine *engine,
             char value[32], text[80];
             choice_text(p->choices, c, value, sizeof value);
             snprintf(text, sizeof text, ":%s=%s", p->name, value);
-            add_tests(workload, engine->name, options, text, machine);
+            add_tests(workload, arguments, engine->name, options, text, machine);
         }
     }
 }
 
-static void enumerate(void) {
-    const char *last_workload = "";
-    for (const struct tm_cell *const *c = cells_all(); *c != NULL; c++) {
-        const char *workload = (*c)->workload->name; /* cells are sorted by workload */
-        if (strcmp(workload, last_workload) == 0)
+static void add_arguments(const char *workload, const char *arguments) {
+    const char *last_engine = "";
+    for (const struct tm_engine *const *e = engines_all(); *e != NULL; e++) {
+        if (strcmp((*e)->name, last_engine) == 0)
             continue;
-        last_workload = workload;
-        const char *last_engine = "";
-        for (const struct tm_engine *const *e = engines_all(); *e != NULL; e++) {
-            if (strcmp((*e)->name, last_engine) == 0)
+        last_engine = (*e)->name;
+        for (const struct machine *const *m = machines_all(); *m != NULL; m++)
+            add_engine(workload, arguments, *e, *m);
+    }
+}
+
+/* Default parameters, every other choice of every parameter that is a choice, and combinations. */
+static void add_workload(const struct tm_workload *workload) {
+    union tm_value defaults[VALUES_MAX] = {{0}};
+    params_default(workload->params, defaults);
+    add_arguments(workload->name, "");
+    for (unsigned i = 0; workload->params != NULL && workload->params[i].name != NULL; i++) {
+        const struct tm_param *p = &workload->params[i];
+        for (unsigned c = 0; p->type == TM_CHOICE && c < choice_count(p->choices); c++) {
+            if (c == defaults[i].choice)
                 continue;
-            last_engine = (*e)->name;
-            for (const struct machine *const *m = machines_all(); *m != NULL; m++)
-                add_engine(workload, *e, *m);
+            char value[32], text[80];
+            choice_text(p->choices, c, value, sizeof value);
+            snprintf(text, sizeof text, ":%.32s=%s", p->name, value);
+            add_arguments(workload->name, text);
         }
+    }
+    for (size_t i = 0; i < sizeof combinations / sizeof *combinations; i++)
+        if (strcmp(combinations[i].workload, workload->name) == 0)
+            add_arguments(workload->name, combinations[i].arguments);
+}
+
+static void enumerate(void) {
+    const char *last = "";
+    for (const struct tm_cell *const *c = cells_all(); *c != NULL; c++) { /* sorted by workload */
+        if (strcmp((*c)->workload->name, last) != 0)
+            add_workload((*c)->workload);
+        last = (*c)->workload->name;
     }
 }
 

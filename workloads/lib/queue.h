@@ -1,0 +1,134 @@
+/*
+ * queue.h - a transactional first-in-first-out queue, and a heap of timers over the same items.
+ *
+ * Both are intrusive: the file that includes this one says what an item is,
+ *
+ *     struct event { TM_HEADER; TM_REF(struct event) next; uint64_t due; ... };
+ *     #define QUEUE_ITEM struct event
+ *     #include "lib/queue.h"
+ *
+ * where `next` belongs to the queue that the item is in, and `due` orders the heap.  An item is in
+ * at most one queue or heap at a time, and neither allocates: the cost of an operation is that of
+ * its barriers.  All functions run inside of blocks (or in setup and verify), on any number of
+ * threads; two blocks that change the same queue conflict, as they must.
+ */
+#ifndef ALLCORES_QUEUE_H
+#define ALLCORES_QUEUE_H
+
+#include "tm.h"
+
+#ifndef QUEUE_ITEM
+#error "define QUEUE_ITEM, the type of the items, before including lib/queue.h"
+#endif
+
+typedef TM_REF(QUEUE_ITEM) queue_item_ref;
+
+/* ---- first in, first out ------------------------------------------------------------------- */
+
+/* Invariant: head == NULL if and only if the queue is empty; tail is meaningless then.  Two lines
+ * long, so that the queues of two threads do not meet on one. */
+struct queue {
+    TM_HEADER;
+    queue_item_ref head, tail;
+    char padding[112];
+};
+typedef TM_REF(struct queue) queue_ref;
+
+/* Appends an item that is in no queue. */
+TM_FN static inline void queue_push(TM_SELF, queue_ref q, queue_item_ref item) {
+    tm_set(item, next, NULL);
+    if (tm_get(q, head) == NULL)
+        tm_set(q, head, item);
+    else
+        tm_set(tm_get(q, tail), next, item);
+    tm_set(q, tail, item);
+}
+
+/* Takes the oldest item; NULL, and nothing written, when there is none. */
+TM_FN static inline queue_item_ref queue_pop(TM_SELF, queue_ref q) {
+    const queue_item_ref item = tm_get(q, head);
+    if (item != NULL)
+        tm_set(q, head, tm_get(item, next));
+    return item;
+}
+
+/* ---- timers -------------------------------------------------------------------------------- */
+
+/* A binary heap (Williams 1964) with a clock of its own: at[i] is due no later than at[2i+1] and
+ * at[2i+2].  Time is logical: `now` counts what its owner has done, and leaps to the next timer
+ * when there is nothing else to do. */
+struct timers {
+    TM_HEADER;
+    char padding[112];
+    uint64_t now;
+    uint64_t size;
+    queue_item_ref at[];
+};
+typedef TM_REF(struct timers) timers_ref;
+
+enum { TIMERS_SPARE = 16 }; /* unused elements that keep two heaps on different lines */
+
+/* An empty heap with room for `capacity` items; it does not grow. */
+TM_FN static inline timers_ref timers_new(TM_SELF, uint64_t capacity) {
+    return tm_new_array(self, struct timers, at, capacity + TIMERS_SPARE);
+}
+
+/* Adds an item that is in no queue or heap; it is due `delay` from now.  The caller sees to it that
+ * there are never more items than the heap has room for. */
+TM_FN static inline void timers_add(TM_SELF, timers_ref t, queue_item_ref item, uint64_t delay) {
+    const uint64_t due = tm_get(t, now) + delay;
+    uint64_t hole = tm_get(t, size);
+    tm_set(item, due, due);
+    tm_set(t, size, hole + 1);
+    while (hole > 0) {
+        const uint64_t parent = (hole - 1) / 2;
+        const queue_item_ref above = tm_get_at(t, at, parent);
+        if (tm_get(above, due) <= due)
+            break;
+        tm_set_at(t, at, hole, above);
+        hole = parent;
+    }
+    tm_set_at(t, at, hole, item);
+}
+
+/* Takes the item that is due first if it is due now, or, with `leap`, in any case: then the clock
+ * moves on to it.  NULL, and nothing written, when there is none. */
+TM_FN static inline queue_item_ref timers_take(TM_SELF, timers_ref t, bool leap) {
+    uint64_t size = tm_get(t, size);
+    if (size == 0)
+        return NULL;
+    const queue_item_ref first = tm_get_at(t, at, 0);
+    const uint64_t due = tm_get(first, due);
+    if (due > tm_get(t, now)) {
+        if (!leap)
+            return NULL;
+        tm_set(t, now, due);
+    }
+    tm_set(t, size, --size);
+    if (size == 0)
+        return first;
+    const queue_item_ref last = tm_get_at(t, at, size);
+    const uint64_t last_due = tm_get(last, due);
+    uint64_t hole = 0;
+    for (uint64_t child = 1; child < size; child = 2 * hole + 1) {
+        queue_item_ref below = tm_get_at(t, at, child);
+        if (child + 1 < size) {
+            const queue_item_ref right = tm_get_at(t, at, child + 1);
+            if (tm_get(right, due) < tm_get(below, due)) {
+                below = right;
+                child++;
+            }
+        }
+        if (last_due <= tm_get(below, due))
+            break;
+        tm_set_at(t, at, hole, below);
+        hole = child;
+    }
+    tm_set_at(t, at, hole, last);
+    return first;
+}
+
+/* The owner has done something: one tick. */
+TM_FN static inline void timers_tick(TM_SELF, timers_ref t) { tm_set(t, now, tm_get(t, now) + 1); }
+
+#endif
