@@ -40,7 +40,8 @@ void journal_sync_folder(const char *path) {
 static bool append_line(struct journal *j, const json_t *json, char why[JOURNAL_WHY_SIZE]) {
     char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     if (text == NULL) {
-        snprintf(why, JOURNAL_WHY_SIZE, "%s: out of memory", j->path);
+        snprintf(why, JOURNAL_WHY_SIZE, "%s: out of memory, or a number that JSON has no form for",
+                 j->path);
         return false;
     }
     const size_t length = strlen(text) + 1;
