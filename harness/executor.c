@@ -39,6 +39,7 @@ struct process_executor {
     int caught;  /* the signal that came, or 0 */
     sigset_t before, taken;
     void (*before_pipe)(int);
+    void (*before_child)(int);
     char complaint[CELL_WHY_SIZE]; /* how a worker ended that should have ended well */
     unsigned count;
     struct child *children[WORKERS_MAX]; /* one an environment, reused over starts */
@@ -64,6 +65,7 @@ static _Noreturn void become_worker(const struct process_executor *p, const stru
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     sigprocmask(SIG_SETMASK, &p->before, NULL);
     if (c->contained) { /* the C library's last words on a broken heap are no news */
         const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -77,6 +79,9 @@ static _Noreturn void become_worker(const struct process_executor *p, const stru
         *equals = '\0';
         setenv(environment, equals + 1, 1);
     }
+    /* Above the standard ones first: with those closed, a pipe may have taken their place. */
+    in = fcntl(in, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    out = fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0) {
         char name[] = "allcores", worker[] = "worker", contained[] = "contained";
         char *const argv[] = {name, worker, c->contained ? contained : NULL, NULL};
@@ -336,7 +341,8 @@ struct process_executor *process_executor_open(void) {
         errno = error;
         return NULL;
     }
-    p->before_pipe = signal(SIGPIPE, SIG_IGN); /* a dead worker is found by reading */
+    p->before_pipe = signal(SIGPIPE, SIG_IGN);  /* a dead worker is found by reading */
+    p->before_child = signal(SIGCHLD, SIG_DFL); /* where it is ignored, statuses are lost */
     return p;
 }
 
@@ -358,6 +364,7 @@ bool process_executor_close(struct process_executor *p, char *why, size_t why_si
     (void)interrupted(p); /* one that came too late has nothing left to interrupt */
     close(p->signals);
     signal(SIGPIPE, p->before_pipe);
+    signal(SIGCHLD, p->before_child);
     sigprocmask(SIG_SETMASK, &p->before, NULL);
     const bool well = p->complaint[0] == '\0';
     if (!well)

@@ -14,7 +14,9 @@
 #include "schedule.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,19 +228,13 @@ static int measure_and_render(const struct plan *plan, struct run_data *data, js
     const enum carry_result result = carry_out(plan, data, &executor, &observer, why);
     clear_line(&teller);
     const int caught = process_executor_signal(processes);
-    char complaint[CELL_WHY_SIZE];
-    const bool well = process_executor_close(processes, complaint, sizeof complaint);
     size_t done;
     (void)carry_total(plan, data, &done);
     int status = EXIT_DONE;
     switch (result) {
     case CARRY_DONE:
         status = render(plan, data, context, journal);
-        if (!well) {
-            fprintf(stderr, "allcores: %s\n", complaint);
-            status = status == EXIT_DONE ? EXIT_FAILED : status;
-        }
-        return status;
+        break;
     case CARRY_INTERRUPTED:
         fprintf(stderr,
                 "allcores: interrupted: %zu of %zu samples are in %s.journal; the same command "
@@ -257,7 +253,13 @@ static int measure_and_render(const struct plan *plan, struct run_data *data, js
         status = EXIT_FAILED;
         break;
     }
-    journal_close(journal, false);
+    if (result != CARRY_DONE)
+        journal_close(journal, false);
+    /* Signals are held back until here: a results file is not left half made. */
+    if (!process_executor_close(processes, why, sizeof why)) {
+        fprintf(stderr, "allcores: %s\n", why);
+        status = status == EXIT_DONE ? EXIT_FAILED : status;
+    }
     return status;
 }
 
@@ -283,7 +285,7 @@ static int run_with(const struct plan *plan, const json_t *identity, json_t **co
     return measure_and_render(plan, data, *context, journal);
 }
 
-int runner_run(const struct plan *plan) {
+static int run_checked(const struct plan *plan) {
     char *journal_path = NULL;
     if (!out_is_writable(plan->out))
         return EXIT_BAD_INPUT;
@@ -322,5 +324,21 @@ int runner_run(const struct plan *plan) {
     }
     json_decref(identity);
     free(journal_path);
+    return status;
+}
+
+/* A closed standard error must not become the number of the journal's file. */
+static void fill_standard_files(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", O_RDWR); /* takes the lowest free number, which is fd */
+}
+
+int runner_run(const struct plan *plan) {
+    fill_standard_files();
+    /* A limit on file sizes is then an error of write(2), like a full disk. */
+    void (*const before)(int) = signal(SIGXFSZ, SIG_IGN);
+    const int status = run_checked(plan);
+    signal(SIGXFSZ, before);
     return status;
 }
