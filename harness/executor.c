@@ -230,15 +230,22 @@ static bool send_request(struct child *c, const struct request *request) {
 
 enum wait_result { WAIT_LINE, WAIT_END, WAIT_SIGNAL, WAIT_LIMIT };
 
-/* One line into c->answer (terminated in place of its end). */
-static enum wait_result wait_line(struct process_executor *p, struct child *c, uint64_t deadline) {
-    for (;;) {
-        const uint64_t now = now_ns();
-        if (now >= deadline)
-            return WAIT_LIMIT;
-        const uint64_t left_ms = (deadline - now) / 1000000U + 1;
+/*
+ * One line into c->answer (terminated in place of its end).  The limit is counted in slices, and a
+ * slice that took far longer than it should have counts as one: the program was stopped (Ctrl-Z),
+ * and the worker with it.
+ */
+static enum wait_result wait_line(struct process_executor *p, struct child *c, uint64_t limit_ns) {
+    enum { SLICE_MS = 500 };
+    const uint64_t slice_ns = (uint64_t)SLICE_MS * 1000000U;
+    uint64_t before = now_ns(), waited = 0;
+    while (waited < limit_ns) {
         struct pollfd fds[2] = {{c->from, POLLIN, 0}, {p->signals, POLLIN, 0}};
-        const int n = poll(fds, 2, left_ms > 1000000 ? 1000000 : (int)left_ms);
+        const uint64_t left_ms = (limit_ns - waited) / 1000000U + 1;
+        const int n = poll(fds, 2, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+        const uint64_t now = now_ns();
+        waited += now - before < 4 * slice_ns ? now - before : slice_ns;
+        before = now;
         if (n < 0 && errno != EINTR)
             return WAIT_END;
         if (n <= 0)
@@ -262,6 +269,7 @@ static enum wait_result wait_line(struct process_executor *p, struct child *c, u
             return WAIT_LINE;
         }
     }
+    return WAIT_LIMIT;
 }
 
 static enum record_outcome read_answer(struct child *c, struct cell_sample *sample) {
@@ -294,7 +302,7 @@ static enum executor_result measure(void *state, const struct request *request, 
     }
     /* A worker that is already dead shows at once in the wait. */
     (void)send_request(c, request);
-    switch (wait_line(p, c, now_ns() + limit_ns)) {
+    switch (wait_line(p, c, limit_ns)) {
     case WAIT_LINE:
         *outcome = read_answer(c, sample);
         break;

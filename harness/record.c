@@ -28,13 +28,16 @@ bool run_data_init(struct run_data *data, const struct plan *plan) {
     data->timed = calloc(samples, sizeof *data->timed);
     data->wasted = calloc(cells, sizeof *data->wasted);
     data->latency = calloc(cells, sizeof *data->latency);
-    return data->timed != NULL && data->wasted != NULL && data->latency != NULL;
+    data->failed = calloc(cells, sizeof *data->failed);
+    return data->timed != NULL && data->wasted != NULL && data->latency != NULL &&
+           data->failed != NULL;
 }
 
 void run_data_free(struct run_data *data) {
     free(data->timed);
     free(data->wasted);
     free(data->latency);
+    free((void *)data->failed);
     *data = (struct run_data){0};
 }
 
@@ -59,18 +62,16 @@ bool run_data_put(struct run_data *data, const struct record *record) {
     if (slot->outcome != RECORD_MISSING)
         return false;
     *slot = *record;
+    if (record->kind == RECORD_TIMED && record->outcome != RECORD_OK &&
+        data->failed[record->cell] == NULL)
+        data->failed[record->cell] = slot;
     if (record->start >= data->starts)
         data->starts = record->start + 1;
     return true;
 }
 
 const struct record *run_data_failure(const struct run_data *data, size_t cell) {
-    for (unsigned pass = 0; pass < data->repetitions; pass++) {
-        const struct record *r = run_data_slot(data, cell, pass, RECORD_TIMED);
-        if (r->outcome != RECORD_OK && r->outcome != RECORD_MISSING)
-            return r;
-    }
-    return NULL;
+    return data->failed[cell];
 }
 
 /* ---- plan cells ---------------------------------------------------------------------------- */

@@ -41,10 +41,11 @@ struct record {
 struct run_data {
     size_t cells;
     unsigned repetitions;
-    unsigned starts;        /* process starts so far */
-    struct record *timed;   /* [cells * repetitions], a cell's passes side by side */
-    struct record *wasted;  /* [cells] */
-    struct record *latency; /* [cells] */
+    unsigned starts;              /* process starts so far */
+    struct record *timed;         /* [cells * repetitions], a cell's passes side by side */
+    struct record *wasted;        /* [cells] */
+    struct record *latency;       /* [cells] */
+    const struct record **failed; /* [cells] the first failed timed sample that was put, or NULL */
 };
 
 /* Empty data for the plan; false when memory is out.  run_data_free is allowed after both. */

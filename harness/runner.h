@@ -15,8 +15,10 @@ enum {
     EXIT_REFUSED = 5     /* the environment was refused by --strict */
 };
 
-/* Measures every cell of the plan that can run and writes plan->out.  Returns an exit status;
- * problems have been told on stderr, one line each. */
+/* Measures every cell of the plan that can run and writes plan->out.  Returns an exit status, or
+ * 128 + the signal that interrupted it; problems have been told on stderr, one line each.  Finished
+ * samples are in OUT.journal from the moment they are finished until the results file, which holds
+ * them too, is on the disk.  Not thread-safe. */
 int runner_run(const struct plan *plan);
 
 /* Body of a child process that the runner starts by re-executing this program (hidden subcommand
