@@ -275,13 +275,11 @@ TM_INLINE struct tm_thread *tm_same(struct tm_thread *self) {
  * gives it a `self` of its own and ends it.  A break leaves the third one only, and is seen by the
  * second. */
 #define TM_ATOMIC(self_)                                                                           \
-    for (struct tm_thread *tm_self_ = ({                                                           \
-             if ((self_)->common.depth++ == 0) {                                                   \
-                 tm_checkpoint(&(self_)->checkpoint);                                              \
-                 tm_start(self_);                                                                  \
-             }                                                                                     \
-             tm_same(self_);                                                                       \
-         });                                                                                       \
+    for (struct tm_thread *tm_self_ =                                                              \
+             ((self_)->common.depth++ == 0                                                         \
+                  ? (tm_checkpoint(&(self_)->checkpoint), tm_start(self_))                         \
+                  : (void)0,                                                                       \
+              tm_same(self_));                                                                     \
          tm_self_ != NULL; tm_self_ = NULL)                                                        \
         for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
             for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
