@@ -256,15 +256,33 @@ TM_INLINE int tm_end(struct tm_thread *self) {
     return 1;
 }
 
+/* The same thread, but the compiler does not know that: a variable that lives across the checkpoint
+ * is kept in memory for the whole of its function, and each barrier would load it again. */
+TM_INLINE struct tm_thread *tm_same(struct tm_thread *self) {
+    __asm__("" : "+r"(self));
+    if (self == NULL)
+        __builtin_unreachable();
+    return self;
+}
+
+#if defined(TM_GUARD) && !defined(TM_NO_GUARD)
+#define TM_LEFT_BY_BREAK_(block) tm_block_check(&(block))
+#else
+#define TM_LEFT_BY_BREAK_(block) ((void)0)
+#endif
+
+/* One pass through three loops: the first begins the block, the second has its state, the third
+ * gives it a `self` of its own and ends it.  A break leaves the third one only, and is seen by the
+ * second. */
 #define TM_ATOMIC(self_)                                                                           \
-    for (TM_BLOCK = {.done = ({                                                                    \
-                         if ((self_)->common.depth++ == 0) {                                       \
-                             tm_checkpoint(&(self_)->checkpoint);                                  \
-                             tm_start(self_);                                                      \
-                         }                                                                         \
-                         0;                                                                        \
-                     })};                                                                          \
-         !tm_block_.done; tm_block_.done = tm_end(self_))
+    for (struct tm_thread *tm_self_ =                                                              \
+             ((self_)->common.depth++ == 0                                                         \
+                  ? (tm_checkpoint(&(self_)->checkpoint), tm_start(self_))                         \
+                  : (void)0,                                                                       \
+              tm_same(self_));                                                                     \
+         tm_self_ != NULL; tm_self_ = NULL)                                                        \
+        for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
+            for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
 
 void *tm_alloc(struct tm_thread *self, size_t bytes);
 void tm_release(struct tm_thread *self, void *object);
