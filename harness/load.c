@@ -478,7 +478,7 @@ static bool append_cells(struct load *load, size_t index, json_t *seen) {
         struct load_cell *cell = &load->cells[load->cells_count];
         *cell = (struct load_cell){.file = index, .samples_wanted = wanted};
         load->cells_count++; /* before it is complete: load_free frees what it has */
-        if (!get_cell(&at, json_array_get(list, i), cell) ||
+        if (!get_cell(&at, json_array_get(list, i), cell) || cell->machine == NULL ||
             !find_host(load, file, cell->machine, &cell->host) ||
             !note_name(load, &at, load->cells_count - 1, seen))
             return false;

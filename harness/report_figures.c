@@ -33,8 +33,6 @@ enum {
 /* Mean width of a character in units of the font size: generous for the common sans-serif fonts. */
 static const double char_width = 0.57;
 
-extern char **environ;
-
 void figures_free(struct figures *figures) {
     for (size_t i = 0; i < figures->count; i++) {
         free(figures->list[i].name);
@@ -147,7 +145,9 @@ static void put_ticks(FILE *f, const char *axis, double low, double high, bool l
                             : raw <= 2 * power ? 2 * power
                             : raw <= 5 * power ? 5 * power
                                                : 10 * power;
-        for (double tick = ceil(low / step) * step; tick <= high * 1.0001; tick += step) {
+        const long last = (long)floor(high * 1.0001 / step);
+        for (long i = (long)ceil(low / step); i <= last; i++) {
+            const double tick = (double)i * step;
             fprintf(f, "%s'%g' %g", first ? "" : ",", tick, tick);
             first = false;
         }
@@ -306,7 +306,8 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
         double at = axis->logarithmic ? 1 : 0;
         if (cell != NULL) {
             view_number(cell->slowdown.value, text);
-            strcat(text, "x");
+            const size_t end = strlen(text);
+            snprintf(text + end, sizeof text - end, "x");
             at = cell->slowdown.has_interval ? cell->slowdown.high : cell->slowdown.value;
             at = at < 1 ? 1 : at;
         }

@@ -10,7 +10,7 @@
 
 static bool add_name(const char **names, size_t *count, const char *name) {
     for (size_t i = 0; i < *count; i++)
-        if (strcmp(names[i], name) == 0)
+        if (names[i] != NULL && strcmp(names[i], name) == 0)
             return false;
     names[(*count)++] = name;
     return true;

@@ -375,6 +375,11 @@ static void *eventloop_setup(TM_SELF, const struct tm_setup *setup, char *why, s
     w->mode = setup->args[MODE].choice;
     w->style = setup->args[STYLE].choice;
     w->places = pool == 0 || pool > setup->threads ? setup->threads : pool;
+    if (w->places == 0) {
+        snprintf(why, why_size, "at least one thread is needed");
+        machine_free(w);
+        return NULL;
+    }
     w->seated = w->places < setup->threads;
     w->seed = setup->seed;
     w->work = (uint64_t)setup->args[WORK].i;
