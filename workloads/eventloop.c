@@ -402,6 +402,7 @@ static void *eventloop_setup(TM_SELF, const struct tm_setup *setup, char *why, s
         w->counter[i] = tm_new(self, struct counter);
     for (uint64_t i = 0; i < w->sessions; i++)
         w->session[i] = tm_new(self, struct session);
+    unsigned place = 0;
     for (uint64_t i = 0; i < w->sessions; i++) {
         const session_ref s = w->session[i];
         const event_ref event = tm_new(self, struct event);
@@ -411,7 +412,8 @@ static void *eventloop_setup(TM_SELF, const struct tm_setup *setup, char *why, s
         tm_set(s, right, w->session[(i + 1) % w->sessions]);
         tm_set(s, left, w->session[(i + w->sessions - 1) % w->sessions]);
         goes_on_with(self, w, s, PARSE, on_parse);
-        schedule(self, w, s, (unsigned)(i % w->places));
+        schedule(self, w, s, place);
+        place = place + 1 < w->places ? place + 1 : 0;
     }
     return w;
 out_of_memory_inside:
