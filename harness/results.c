@@ -341,17 +341,17 @@ static uint64_t abort_count(const struct tm_stats *s) {
     return n;
 }
 
-/* Share of the threads' time that went into executions which were thrown away.  Zero where nothing
- * was aborted; null where it is not known. */
+/* Share of the threads' time that went into executions which were thrown away.  Zero where no timed
+ * sample aborted anything; null where it is not known: the separate pass saw no aborted work, or
+ * the engine does not measure it. */
 static json_t *wasted_ratio(const struct render *r, const struct view *v, const struct totals *t) {
     if (!v->usable)
         return json_null();
     if (abort_count(&t->stats) == 0)
         return json_real(0);
     const struct record *w = run_data_slot(r->data, v->index, 0, RECORD_WASTED);
-    if (w->outcome != RECORD_OK ||
-        (w->sample.stats.wasted_ns == 0 && abort_count(&w->sample.stats) > 0))
-        return json_null(); /* the engine does not measure it */
+    if (w->outcome != RECORD_OK || w->sample.stats.wasted_ns == 0)
+        return json_null();
     return json_real((double)w->sample.stats.wasted_ns /
                      ((double)v->cell->threads * (double)w->sample.elapsed_ns));
 }

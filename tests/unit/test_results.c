@@ -362,7 +362,9 @@ static void wasted_time_and_latency_come_from_their_own_passes(void **state) {
     begin(&r, 1);
     fake_plan_add(&r.fake, &fake_stm, 2);
     fake_plan_add(&r.fake, &fake_stm, 4);
+    fake_plan_add(&r.fake, &fake_stm, 1);
     allocate(&r);
+    put(&r, 2, 0, fake_sample(10)); /* no aborts: nothing can have been wasted */
     struct cell_sample s = fake_sample(10);
     s.stats.aborts[TM_VALIDATION] = 5;
     s.stats.counts_accesses = true;
@@ -386,6 +388,7 @@ static void wasted_time_and_latency_come_from_their_own_passes(void **state) {
     assert_int_equal(number(two, "reads"), 99);
     assert_int_equal(number(json_object_get(two, "aborts"), "validation"), 5);
     assert_true(is_null(cell_named(&r, "work/stm/threads:4"), "wasted_ratio"));
+    assert_true(number(cell_named(&r, "work/stm/threads:1"), "wasted_ratio") == 0);
     end(&r);
 }
 
