@@ -100,6 +100,8 @@ void view_number(double value, char text[VIEW_NUMBER_SIZE]) {
 void view_no_time(const struct load_cell *cell, char *text, size_t size) {
     if (cell->samples < cell->samples_wanted && cell->verify_failed == 0)
         snprintf(text, size, "incomplete: %u of %u runs", cell->samples, cell->samples_wanted);
+    else if (cell->verify_failed == 0) /* which proves nothing */
+        snprintf(text, size, "no error seen in %u runs", cell->samples);
     else
         snprintf(text, size, "failed in %u of %u runs", cell->verify_failed, cell->samples);
 }
