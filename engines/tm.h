@@ -5,20 +5,23 @@
  * barriers, so they are inlined and nothing is called through a pointer.  engines/README.md teaches
  * the API with a complete workload, and lists what an engine has to define.
  *
- *   atomic (self) { ... }             the block appears to run at once, or not at all; blocks nest
- * flat TM_REF(struct s)                  a reference to a transactional object (first member
- * TM_HEADER) tm_get(ref, field)                read   of 1, 2, 4 or 8 bytes: integers, doubles,
- * references tm_set(ref, field, v)             write tm_get_at(ref, field, i)          the same for
- * element i of an array field tm_set_at(ref, field, i, v) tm_new(self, type)                zeroed
- * object; undone if the block aborts; never returns NULL tm_new_array(self, type, field, n)  object
- * whose last member is `field[]`, with n elements tm_free(self, ref)                takes effect at
- * commit, memory reused when nobody can see it tm_retry(self)                    give up this
- * execution, sleep until something it read changes tm_abort_restart(self)            give up this
- * execution and start again (tests) tm_irrevocable(self)              from here the block cannot
- * abort: for I/O.  One at a time tm_safepoint(self)                long code without barriers:
- * others may need this thread's attention tm_blocking(self) { ... }         outside of blocks,
- * around a call that may block tm_plain_get/tm_plain_set(_at)    data that this thread has
- * privatised, outside of blocks
+ *   atomic (self) { ... }          the block appears to run at once or not at all; blocks nest flat
+ *   TM_REF(struct s)               reference to a transactional object (first member TM_HEADER)
+ *   tm_get(ref, field)             read   of 1, 2, 4 or 8 bytes: integers, doubles, references
+ *   tm_set(ref, field, v)          write
+ *   tm_get_at(ref, field, i)       the same for element i of an array field
+ *   tm_set_at(ref, field, i, v)
+ *   tm_new(self, type)             zeroed object; undone if the block aborts; never returns NULL
+ *   tm_new_array(self, type, field, n)
+ *                                  object whose last member is `field[]`, with n elements
+ *   tm_free(self, ref)             takes effect at commit, memory reused when nobody can see it
+ *   tm_retry(self)                 give up this execution, sleep until something it read changes
+ *   tm_abort_restart(self)         give up this execution and start again (tests)
+ *   tm_irrevocable(self)           from here the block cannot abort: for I/O.  One at a time
+ *   tm_safepoint(self)             long code without barriers: others may need this thread's
+ *                                  attention
+ *   tm_blocking(self) { ... }      outside of blocks, around a call that may block
+ *   tm_plain_get/tm_plain_set(_at) data that this thread has privatised, outside of blocks
  *
  * A file whose blocks (or functions called from them) use tm_retry or tm_abort_restart says
  * `#define TM_RESTARTS` before it includes this file: engines that never restart on their own then

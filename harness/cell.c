@@ -1,11 +1,13 @@
 /*
  * cell.c - one measurement of one cell: setup, threads, verification.  See cell.h.
  *
- * Every thread warms up, then runs whole operations until its share of the interval is over, in
- * chunks of about 20 us, so that looking at the clock costs next to nothing and the operation
- * itself is called directly by the compiled loop.  The interval is that from the first thread's
- * start to the last one's end: what a thread does while others have stopped counts as time, never
- * as free throughput.
+ * Every thread warms up, then runs whole operations until the interval is over, in chunks of about
+ * 20 us, so that looking at the clock costs next to nothing and the operation itself is called
+ * directly by the compiled loop.  Warm-up and interval end at the same moments for all threads,
+ * counted from the opening of the start barrier: threads that get their first turn late (behind a
+ * GIL, or because there are more of them than processors) would otherwise spend the others'
+ * interval on a warm-up that nobody counts.  Time is that from the first thread's start to the last
+ * one's end: what a thread does while others have stopped counts as time, never as free throughput.
  */
 #include "cell.h"
 
@@ -21,6 +23,7 @@ enum { CHUNK_NS_MIN = 10000, CHUNK_NS_MAX = 40000, BARRIER_SPINS = 20000 };
 struct barrier {
     _Atomic uint32_t arrived; /* written by all, counts up to `threads` */
     _Atomic uint32_t open;    /* written by the last to arrive */
+    uint64_t opened_ns;       /* the clock at that moment; read behind `open` */
 };
 
 struct run {
@@ -47,6 +50,7 @@ struct worker {
 
 static void barrier_wait(struct barrier *b, unsigned threads, const struct machine *machine) {
     if (atomic_fetch_add(&b->arrived, 1) + 1 == threads) {
+        b->opened_ns = machine->now_ns();
         atomic_store(&b->open, 1);
         machine->wake(&b->open, UINT32_MAX);
         return;
@@ -142,9 +146,9 @@ static void worker_main(void *argument) {
     } else {
         uint64_t chunk = 1;
         uint64_t now = r->machine->now_ns();
+        const uint64_t warm_ns = run->barrier.opened_ns + r->warmup_ns;
         if (r->warmup_ns > 0) {
-            w->ops_all =
-                run_until(w, self, &rng, &dice, &chunk, now, now + r->warmup_ns, r->latency);
+            w->ops_all = run_until(w, self, &rng, &dice, &chunk, now, warm_ns, r->latency);
             w->latencies = w->latency_max = 0;
             const bool counts = stats->counts_accesses;
             memset(stats, 0, sizeof *stats);
@@ -153,7 +157,7 @@ static void worker_main(void *argument) {
         ((struct tm_common *)self)->timed = r->timed;
         w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = now = r->machine->now_ns();
-        w->ops = run_until(w, self, &rng, &dice, &chunk, now, now + r->interval_ns, r->latency);
+        w->ops = run_until(w, self, &rng, &dice, &chunk, now, warm_ns + r->interval_ns, r->latency);
         w->ops_all += w->ops;
     }
     w->end_ns = r->machine->now_ns();
@@ -259,7 +263,11 @@ static bool run_threads(struct run *run, struct worker *workers, char *why) {
         r->machine->join(workers[i].thread);
     if (!atomic_load(&run->failed))
         return true;
-    snprintf(why, CELL_WHY_SIZE, "could not start thread %u of %u", started + 1, r->threads);
+    if (started < r->threads)
+        snprintf(why, CELL_WHY_SIZE, "could not start thread %u of %u", started + 1, r->threads);
+    else
+        snprintf(why, CELL_WHY_SIZE, "out of memory: not all of %u threads could join the engine",
+                 r->threads);
     return false;
 }
 

@@ -73,16 +73,22 @@ out_of_memory:
 }
 
 /* The array of references never changes after setup: reading it needs no barrier. */
-TM_PURE_FN static inline account_ref bank_account(const struct world *w, uint64_t i) {
-    return w->account[i];
+TM_PURE_FN static inline const account_ref *bank_all(const struct world *w) { return w->account; }
+TM_PURE_FN static inline uint64_t bank_accounts(const struct world *w) { return w->accounts; }
+TM_PURE_FN static inline account_ref bank_account(const account_ref *all, uint64_t i) {
+    return all[i];
 }
 
+/* What the loop needs is fetched inside of the block: engines with a checkpoint keep locals from
+ * outside in memory, and the loop would load them again for each account. */
 static inline uint64_t bank_audit(TM_SELF, const struct world *w) {
     uint64_t total;
     atomic (self) {
+        const account_ref *const all = bank_all(w);
+        const uint64_t accounts = bank_accounts(w);
         uint64_t sum = 0;
-        for (uint64_t i = 0; i < w->accounts; i++)
-            sum += tm_get(bank_account(w, i), balance);
+        for (uint64_t i = 0; i < accounts; i++)
+            sum += tm_get(bank_account(all, i), balance);
         total = sum;
     }
     return total;

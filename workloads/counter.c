@@ -54,8 +54,8 @@ static inline void counter_run(TM_SELF, struct world *w, struct tm_rand *rng) {
     const uint64_t i = w->mode == SHARED    ? 0
                        : w->mode == PRIVATE ? tm_index(self)
                                             : tm_random_below(rng, w->counters);
+    const counter_ref c = w->counter[i]; /* constant: no business of the block's */
     atomic (self) {
-        counter_ref c = w->counter[i];
         tm_set(c, value, tm_get(c, value) + 1);
     }
 }

@@ -414,22 +414,26 @@ static void wait_for_change(struct tm_thread *self) {
      * this thread sees the number. */
     atomic_fetch_add_explicit(&tm_global.waiters, 1, memory_order_relaxed);
     machine_heavy_barrier(); /* pairs with the light one in release_clock */
+    const uint64_t hold_until_ns = machine_now_ns() + RETRY_HOLD_NS;
     bool reclaimable = false;
     for (;;) {
         /* Acquire: pairs with the increment in release_clock.  Read before the number: an increment
          * behind this makes machine_wait return at once. */
         const uint32_t wakeups = atomic_load_explicit(&tm_global.wakeups, memory_order_acquire);
-        if (atomic_load_explicit(&tm_global.clock, memory_order_acquire) != self->snapshot) {
-            if (reclaimable || validate(self) != NULL)
-                break;
-            continue;
+        if (atomic_load_explicit(&tm_global.clock, memory_order_acquire) != self->snapshot &&
+            (reclaimable || validate(self) != NULL))
+            break;
+        const uint64_t now_ns = reclaimable ? 0 : machine_now_ns();
+        if (!reclaimable && now_ns >= hold_until_ns) {
+            /* Objects in the read set must not be kept for ever, not even while other commits wake
+             * this thread all the time.  So the set is given up, and the next commit of anybody
+             * restarts the block. */
+            tm_reclaim_end(&self->reclaim);
+            reclaimable = true;
         }
-        if (machine_wait(&tm_global.wakeups, wakeups, reclaimable ? UINT64_MAX : RETRY_HOLD_NS))
-            continue;
-        /* Nothing for a while.  Objects in the read set must not be kept for ever, so the set is
-         * given up, and the next commit of anybody restarts the block. */
-        tm_reclaim_end(&self->reclaim);
-        reclaimable = true;
+        if (atomic_load_explicit(&tm_global.clock, memory_order_acquire) == self->snapshot)
+            machine_wait(&tm_global.wakeups, wakeups,
+                         reclaimable ? UINT64_MAX : hold_until_ns - now_ns);
     }
     atomic_fetch_sub_explicit(&tm_global.waiters, 1, memory_order_relaxed);
 }

@@ -157,8 +157,16 @@ static hwloc_topology_t topology; /* loaded once, read-only afterwards */
 static pthread_once_t topology_once = PTHREAD_ONCE_INIT;
 
 static void load_topology(void) {
-    if (hwloc_topology_init(&topology) != 0 || hwloc_topology_load(topology) != 0)
+    if (hwloc_topology_init(&topology) != 0 || hwloc_topology_load(topology) != 0) {
         topology = NULL; /* threads then run unpinned */
+        return;
+    }
+    /* A topology holds what a container allows, but not what taskset or numactl leave: binding to
+     * another processor would simply succeed. */
+    hwloc_cpuset_t mine = hwloc_bitmap_alloc();
+    if (mine != NULL && hwloc_get_cpubind(topology, mine, HWLOC_CPUBIND_PROCESS) == 0)
+        (void)hwloc_topology_restrict(topology, mine, 0);
+    hwloc_bitmap_free(mine);
 }
 
 /* Processor for thread `index`: the first hardware thread of each core, then the second of each,

@@ -282,4 +282,25 @@ run "$ALLCORES" run --engine seq,gil --workload null --threads 1,2 --repetitions
 expect_status 'two threads of seq beside others' 0
 expect_in 'are listed as unavailable' "$TMP/beside.json" '"reason": .*one thread only'
 
+# ---- run: processors ---------------------------------------------------------------------------
+# Threads stay on the processors that taskset leaves, also when there are more of both.
+first_cpu=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
+taskset -c "$first_cpu" "$ALLCORES" run --engine gil --workload null --threads 2 --repetitions 1 \
+    --min-time 0.5 --quiet --out "$TMP/bound.json" &
+bound=$!
+threads_most=0
+: >"$OUT"
+while kill -0 "$bound" 2>/dev/null; do
+    for process in $(pgrep -P "$bound"); do
+        cat "/proc/$process/task"/*/status 2>/dev/null | sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' >"$TMP/now"
+        threads=$(wc -l <"$TMP/now")
+        [ "$threads" -le "$threads_most" ] || threads_most=$threads
+        cat "$TMP/now" >>"$OUT"
+    done
+    sleep 0.02
+done
+wait "$bound"
+expect 'the measuring threads were seen' [ "$threads_most" -ge 3 ]
+expect_equal 'threads run where taskset lets them' "$(sort -u "$OUT")" "$first_cpu"
+
 finish
