@@ -1,11 +1,13 @@
 /*
  * cell.c - one measurement of one cell: setup, threads, verification.  See cell.h.
  *
- * Every thread warms up, then runs whole operations until its share of the interval is over, in
- * chunks of about 20 us, so that looking at the clock costs next to nothing and the operation
- * itself is called directly by the compiled loop.  The interval is that from the first thread's
- * start to the last one's end: what a thread does while others have stopped counts as time, never
- * as free throughput.
+ * Every thread warms up, then runs whole operations until the interval is over, in chunks of about
+ * 20 us, so that looking at the clock costs next to nothing and the operation itself is called
+ * directly by the compiled loop.  The first thread whose warm-up is over begins the interval for
+ * all: a thread that has waited for a lock through its warm-up must not warm up while others are
+ * measured, for its operations would cost their time and count for nothing.  The interval ends with
+ * the last thread: what a thread does while others have stopped counts as time, never as free
+ * throughput.
  */
 #include "cell.h"
 
@@ -28,6 +30,9 @@ struct run {
     void *world;
     struct barrier barrier;
     _Atomic bool failed; /* a thread could not attach: nobody runs */
+    /* When the interval began; 0 during the warm-up.  Set once, by the first thread whose warm-up
+     * is over, read by all.  It orders nothing else. */
+    _Atomic uint64_t begun_ns;
 };
 
 struct worker {
@@ -81,11 +86,25 @@ static void record_latency(struct worker *w, uint64_t ns, struct tm_rand *dice) 
         w->latency[slot] = ns;
 }
 
-/* Operations until `deadline`; returns how many.  *chunk adapts to the length of an operation. */
+/* Is it time to stop, in the warm-up or in the interval? */
+static bool is_over(struct run *run, bool warming, uint64_t now, uint64_t deadline) {
+    return now >= deadline ||
+           (warming && atomic_load_explicit(&run->begun_ns, memory_order_relaxed) != 0);
+}
+
+/* Begins the interval if no other thread has done so; returns when it began. */
+static uint64_t begin_interval(struct run *run, uint64_t now) {
+    uint64_t begun = 0;
+    return atomic_compare_exchange_strong(&run->begun_ns, &begun, now) ? now : begun;
+}
+
+/* Operations until `deadline`, a warm-up at most until the interval begins; returns how many.
+ * *chunk adapts to the length of an operation. */
 static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_rand *rng,
-                          struct tm_rand *dice, uint64_t *chunk, uint64_t now, uint64_t deadline,
-                          bool latency) {
+                          struct tm_rand *dice, uint64_t *chunk, bool warming, uint64_t now,
+                          uint64_t deadline) {
     const struct cell_request *r = w->run->request;
+    const bool latency = r->latency;
     const struct tm_workload *workload = r->cell->workload;
     uint64_t ops = 0;
     do {
@@ -100,7 +119,7 @@ static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_ra
             *chunk *= 2;
         else if (now - before > CHUNK_NS_MAX && *chunk > 1)
             *chunk /= 2;
-    } while (now < deadline);
+    } while (!is_over(w->run, warming, now, deadline));
     return ops;
 }
 
@@ -143,8 +162,7 @@ static void worker_main(void *argument) {
         uint64_t chunk = 1;
         uint64_t now = r->machine->now_ns();
         if (r->warmup_ns > 0) {
-            w->ops_all =
-                run_until(w, self, &rng, &dice, &chunk, now, now + r->warmup_ns, r->latency);
+            w->ops_all = run_until(w, self, &rng, &dice, &chunk, true, now, now + r->warmup_ns);
             w->latencies = w->latency_max = 0;
             const bool counts = stats->counts_accesses;
             memset(stats, 0, sizeof *stats);
@@ -153,7 +171,8 @@ static void worker_main(void *argument) {
         ((struct tm_common *)self)->timed = r->timed;
         w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = now = r->machine->now_ns();
-        w->ops = run_until(w, self, &rng, &dice, &chunk, now, now + r->interval_ns, r->latency);
+        const uint64_t deadline = begin_interval(run, now) + r->interval_ns;
+        w->ops = run_until(w, self, &rng, &dice, &chunk, false, now, deadline);
         w->ops_all += w->ops;
     }
     w->end_ns = r->machine->now_ns();

@@ -20,8 +20,8 @@ struct cell_request {
     unsigned threads;              /* 1 .. CELL_THREADS_MAX */
     uint64_t seed;                 /* decides the operation stream of every thread */
     uint64_t ops_per_thread;       /* > 0: that many operations each, no warm-up; 0: by time */
-    uint64_t warmup_ns;            /* by time: run this long before the interval */
-    uint64_t interval_ns;          /* by time: length of the measured interval */
+    uint64_t warmup_ns;            /* by time: the first thread runs this long before it */
+    uint64_t interval_ns;          /* by time: length of the interval, one for all threads */
     bool timed;                    /* have the engine measure wasted_ns (diagnostic pass) */
     bool latency;                  /* time single operations (diagnostic pass): fills latency */
 };

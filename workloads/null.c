@@ -18,8 +18,7 @@ static inline void null_run(TM_SELF, void *world, struct tm_rand *rng) {
 
 static bool null_verify(TM_SELF, void *world, uint64_t ops, char *why, size_t why_size) {
     (void)world, (void)ops, (void)why, (void)why_size;
-    return true; /* there is no state: what is checked is that commits equal operations, by the
-                    harness */
+    return true; /* there is no state */
 }
 
 static void null_teardown(TM_SELF, void *world) { (void)world; }
