@@ -1,6 +1,7 @@
 /*
  * test_cell.c - the measured interval: it begins for all threads at once and lasts as long as was
- * asked for, even where most threads spend their warm-up waiting for a lock.
+ * asked for, even where most threads spend their warm-up waiting for a lock; and the times of
+ * single operations.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@ enum { VALUES_MAX = 16 };
 static const uint64_t ms = 1000000;
 
 /* counter on gil, whose threads wait interval_us for their turn; by time, 20 ms of each kind. */
-static struct cell_sample measure_gil(unsigned threads, const char *interval_us) {
+static struct cell_sample measure_gil(unsigned threads, const char *interval_us, bool latency) {
     union tm_value args[VALUES_MAX], options[VALUES_MAX];
     const struct tm_cell *cell = cell_find("counter", "gil", NULL, "native");
     assert_non_null(cell);
@@ -35,7 +36,8 @@ static struct cell_sample measure_gil(unsigned threads, const char *interval_us)
                                          .threads = threads,
                                          .seed = 11,
                                          .warmup_ns = 20 * ms,
-                                         .interval_ns = 20 * ms};
+                                         .interval_ns = 20 * ms,
+                                         .latency = latency};
     struct cell_sample sample;
     if (!cell_measure(&request, &sample))
         fail_msg("%s", sample.why);
@@ -52,7 +54,7 @@ static void waiting_threads_do_not_warm_up_in_the_interval(void **state) {
     enum { TRIES = 10 };
     uint64_t shortest = UINT64_MAX;
     for (int i = 0; i < TRIES && shortest >= 35 * ms; i++) {
-        const struct cell_sample sample = measure_gil(4, "20000");
+        const struct cell_sample sample = measure_gil(4, "20000", false);
         assert_true(sample.elapsed_ns >= 20 * ms);
         assert_true(sample.ops_min > 0);
         shortest = sample.elapsed_ns < shortest ? sample.elapsed_ns : shortest;
@@ -62,15 +64,27 @@ static void waiting_threads_do_not_warm_up_in_the_interval(void **state) {
 
 static void one_thread_measures_the_interval(void **state) {
     (void)state;
-    const struct cell_sample sample = measure_gil(1, "5000");
+    const struct cell_sample sample = measure_gil(1, "5000", false);
     assert_true(sample.elapsed_ns >= 20 * ms);
     assert_true(sample.ops_min == sample.ops && sample.ops_max == sample.ops && sample.ops > 0);
+}
+
+/* Of four threads that take turns of 5 ms, far fewer than one operation in a hundred waits for one.
+ */
+static void latency_is_that_of_all_operations(void **state) {
+    (void)state;
+    const struct cell_sample sample = measure_gil(4, "5000", true);
+    assert_true(sample.latency_p50_ns > 0);
+    assert_true(sample.latency_p50_ns <= sample.latency_p99_ns);
+    assert_true(sample.latency_p99_ns <= sample.latency_max_ns);
+    assert_true(sample.latency_p99_ns < 1 * ms && sample.latency_max_ns > 4 * ms);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_threads_do_not_warm_up_in_the_interval),
         cmocka_unit_test(one_thread_measures_the_interval),
+        cmocka_unit_test(latency_is_that_of_all_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
