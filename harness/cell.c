@@ -87,9 +87,9 @@ static void record_latency(struct worker *w, uint64_t ns, struct tm_rand *dice) 
 
 /* Operations until `deadline`; returns how many.  *chunk adapts to the length of an operation. */
 static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_rand *rng,
-                          struct tm_rand *dice, uint64_t *chunk, uint64_t now, uint64_t deadline,
-                          bool latency) {
+                          struct tm_rand *dice, uint64_t *chunk, uint64_t now, uint64_t deadline) {
     const struct cell_request *r = w->run->request;
+    const bool latency = r->latency;
     const struct tm_workload *workload = r->cell->workload;
     uint64_t ops = 0;
     do {
@@ -148,7 +148,7 @@ static void worker_main(void *argument) {
         uint64_t now = r->machine->now_ns();
         const uint64_t warm_ns = run->barrier.opened_ns + r->warmup_ns;
         if (r->warmup_ns > 0) {
-            w->ops_all = run_until(w, self, &rng, &dice, &chunk, now, warm_ns, r->latency);
+            w->ops_all = run_until(w, self, &rng, &dice, &chunk, now, warm_ns);
             w->latencies = w->latency_max = 0;
             const bool counts = stats->counts_accesses;
             memset(stats, 0, sizeof *stats);
@@ -157,7 +157,7 @@ static void worker_main(void *argument) {
         ((struct tm_common *)self)->timed = r->timed;
         w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = now = r->machine->now_ns();
-        w->ops = run_until(w, self, &rng, &dice, &chunk, now, warm_ns + r->interval_ns, r->latency);
+        w->ops = run_until(w, self, &rng, &dice, &chunk, now, warm_ns + r->interval_ns);
         w->ops_all += w->ops;
     }
     w->end_ns = r->machine->now_ns();
@@ -179,9 +179,53 @@ static uint64_t resident_bytes(void) {
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static int compare_u64(const void *a, const void *b) {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+/* A time that was kept, and how many operations of its thread it stands for. */
+struct kept {
+    uint64_t ns;
+    double weight;
+};
+
+static int compare_kept(const void *a, const void *b) {
+    const struct kept *x = a, *y = b;
+    return (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+/* Of n sorted times, the first at or below which at least this share of the weight lies. */
+static uint64_t quantile(const struct kept *all, uint64_t n, double total, double share) {
+    double seen = 0;
+    for (uint64_t i = 0; i + 1 < n; i++) {
+        seen += all[i].weight;
+        if (seen >= share * total)
+            return all[i].ns;
+    }
+    return all[n - 1].ns;
+}
+
+/* Times of all threads, those of each by the number of its operations: under an unfair lock a
+ * thread with few operations, all of them slow, must not count like one with many.  False when
+ * memory is out. */
+static bool summarise_latency(const struct worker *workers, unsigned threads,
+                              struct cell_sample *sample) {
+    struct kept *all = calloc((size_t)threads * CELL_LATENCY_SAMPLES, sizeof *all);
+    uint64_t n = 0;
+    double total = 0;
+    if (all == NULL)
+        return false;
+    for (unsigned i = 0; i < threads; i++) {
+        const struct worker *w = &workers[i];
+        const uint64_t own =
+            w->latencies < CELL_LATENCY_SAMPLES ? w->latencies : CELL_LATENCY_SAMPLES;
+        for (uint64_t k = 0; k < own; k++)
+            all[n++] = (struct kept){w->latency[k], (double)w->latencies / (double)own};
+        total += (double)w->latencies;
+    }
+    if (n > 0) {
+        qsort(all, n, sizeof *all, compare_kept);
+        sample->latency_p50_ns = quantile(all, n, total, 0.50);
+        sample->latency_p99_ns = quantile(all, n, total, 0.99);
+    }
+    free(all);
+    return true;
 }
 
 static void add_stats(struct tm_stats *sum, const struct tm_stats *s) {
@@ -202,8 +246,9 @@ static void add_stats(struct tm_stats *sum, const struct tm_stats *s) {
     sum->counts_accesses |= s->counts_accesses;
 }
 
-static void summarise(const struct worker *workers, unsigned threads, struct cell_sample *sample) {
-    uint64_t first = UINT64_MAX, last = 0, kept = 0;
+/* False when memory is out. */
+static bool summarise(const struct worker *workers, unsigned threads, struct cell_sample *sample) {
+    uint64_t first = UINT64_MAX, last = 0;
     sample->ops_min = UINT64_MAX;
     for (unsigned i = 0; i < threads; i++) {
         const struct worker *w = &workers[i];
@@ -215,26 +260,10 @@ static void summarise(const struct worker *workers, unsigned threads, struct cel
         sample->ops_max = w->ops > sample->ops_max ? w->ops : sample->ops_max;
         sample->latency_max_ns =
             w->latency_max > sample->latency_max_ns ? w->latency_max : sample->latency_max_ns;
-        kept += w->latencies < CELL_LATENCY_SAMPLES ? w->latencies : CELL_LATENCY_SAMPLES;
         add_stats(&sample->stats, &w->stats);
     }
     sample->elapsed_ns = last - first;
-    uint64_t *all = kept > 0 ? malloc(kept * sizeof *all) : NULL;
-    if (all == NULL)
-        return;
-    uint64_t n = 0;
-    for (unsigned i = 0; i < threads; i++) {
-        const struct worker *w = &workers[i];
-        const uint64_t own =
-            w->latencies < CELL_LATENCY_SAMPLES ? w->latencies : CELL_LATENCY_SAMPLES;
-        if (w->latency != NULL && own > 0)
-            memcpy(all + n, w->latency, own * sizeof *all);
-        n += own;
-    }
-    qsort(all, n, sizeof *all, compare_u64);
-    sample->latency_p50_ns = all[n / 2];
-    sample->latency_p99_ns = all[n - 1 - n / 100];
-    free(all);
+    return workers[0].latency == NULL || summarise_latency(workers, threads, sample);
 }
 
 /* The threads of one measurement, from spawn to join.  False and `why` when they could not all run.
@@ -296,11 +325,13 @@ static void measure_started(const struct cell_request *r, struct cell_sample *sa
         uint64_t ops_all = 0;
         for (unsigned i = 0; i < r->threads; i++)
             ops_all += workers[i].ops_all;
-        summarise(workers, r->threads, sample);
+        const bool summarised = summarise(workers, r->threads, sample);
+        if (!summarised)
+            snprintf(sample->why, CELL_WHY_SIZE, "out of memory");
         sample->rss_bytes = resident_bytes();
         self = engine->attach(0, true);
-        sample->ok =
-            self != NULL && workload->verify(self, run.world, ops_all, sample->why, CELL_WHY_SIZE);
+        sample->ok = summarised && self != NULL &&
+                     workload->verify(self, run.world, ops_all, sample->why, CELL_WHY_SIZE);
         if (self != NULL)
             engine->detach(self);
     }

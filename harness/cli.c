@@ -6,6 +6,7 @@
 #include "runner.h"
 #include "suggest.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define SHOWN "%.60s"
 
 int cli_error(const char *where, const char *format, ...) {
-    char line[1024];
+    char line[PATH_MAX + 1024]; /* a message may have a whole path in it */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);

@@ -224,23 +224,37 @@ static bool move_aside(struct journal *j, off_t size, char why[JOURNAL_WHY_SIZE]
     return ok;
 }
 
-/* Opens and locks; fills *size. */
+/* Is the file that is open still the one of that name?  Another run may have removed it between our
+ * open and our lock; what is written to it then would be lost with the last descriptor. */
+static bool still_there(const struct journal *j, const struct stat *opened) {
+    struct stat named;
+    return lstat(j->path, &named) == 0 && named.st_dev == opened->st_dev &&
+           named.st_ino == opened->st_ino;
+}
+
+/* Opens and locks; fills *size, which nobody else changes from then on. */
 static bool open_locked(struct journal *j, off_t *size, char why[JOURNAL_WHY_SIZE]) {
     struct stat s;
-    if (j->fd >= 0)
-        close(j->fd);
-    j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    if (j->fd < 0 || fstat(j->fd, &s) != 0) {
-        snprintf(why, JOURNAL_WHY_SIZE, "%s: %s", j->path, strerror(errno));
-        return false;
-    }
+    do {
+        if (j->fd >= 0)
+            close(j->fd);
+        j->fd = open(j->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+        if (j->fd < 0) {
+            snprintf(why, JOURNAL_WHY_SIZE, "%s: %s", j->path, strerror(errno));
+            return false;
+        }
+        if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) {
+            snprintf(why, JOURNAL_WHY_SIZE, "%s: %s", j->path,
+                     errno == EWOULDBLOCK ? "another run is writing to it" : strerror(errno));
+            return false;
+        }
+        if (fstat(j->fd, &s) != 0) {
+            snprintf(why, JOURNAL_WHY_SIZE, "%s: %s", j->path, strerror(errno));
+            return false;
+        }
+    } while (!still_there(j, &s));
     if (!S_ISREG(s.st_mode)) {
         snprintf(why, JOURNAL_WHY_SIZE, "%s: not a regular file", j->path);
-        return false;
-    }
-    if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) {
-        snprintf(why, JOURNAL_WHY_SIZE, "%s: %s", j->path,
-                 errno == EWOULDBLOCK ? "another run is writing to it" : strerror(errno));
         return false;
     }
     if (s.st_size > size_max) {

@@ -6,6 +6,8 @@
  * refused as a whole.
  */
 #include "load.h"
+
+#include "cli.h"
 #include "stats.h"
 
 #include <ctype.h>
@@ -31,13 +33,13 @@ struct place {
 
 __attribute__((format(printf, 2, 3))) static bool refuse(const struct place *place,
                                                          const char *format, ...) {
+    char message[1024];
     va_list args;
-    fprintf(stderr, "allcores: %s: %s%s", place->file, place->path,
-            place->path[0] != '\0' ? ": " : "");
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    cli_error(NULL, "%s: %s%s%s", place->file, place->path, place->path[0] != '\0' ? ": " : "",
+              message);
     return false;
 }
 
@@ -313,7 +315,8 @@ static bool get_gap(const struct place *at, const json_t *object, struct load_ga
 /* Parses file->path into file->root; says line and column where it stops being JSON. */
 static bool read_json(struct load_file *file) {
     const struct place at = {.file = file->path};
-    const int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    const int fd =
+        open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no wait for a writer of a pipe */
     struct stat status;
     if (fd < 0)
         return refuse(&at, "cannot be read (%s); must be a results file that `allcores run` wrote",
@@ -332,10 +335,9 @@ static bool read_json(struct load_file *file) {
     file->root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
     close(fd);
     if (file->root == NULL) {
-        fprintf(stderr,
-                "allcores: %s:%d:%d: %s; must be a complete JSON file that `allcores run` wrote\n",
-                file->path, error.line > 0 ? error.line : 1, error.column > 0 ? error.column : 1,
-                error.text);
+        cli_error(NULL, "%s:%d:%d: %s; must be a complete JSON file that `allcores run` wrote",
+                  file->path, error.line > 0 ? error.line : 1, error.column > 0 ? error.column : 1,
+                  error.text);
         return false;
     }
     if (!json_is_object(file->root))
@@ -386,7 +388,7 @@ static char *host_label(const struct load_file *file, const char *machine) {
 }
 
 static bool out_of_memory(void) {
-    fputs("allcores: report: out of memory\n", stderr);
+    cli_error(NULL, "out of memory");
     return false;
 }
 

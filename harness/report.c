@@ -5,6 +5,8 @@
  * report that fails on the way leaves what was there as it was.
  */
 #include "report.h"
+
+#include "cli.h"
 #include "report_view.h"
 #include "runner.h"
 
@@ -16,26 +18,40 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: allcores report FILE.json... --out DIR\n"
-    "\n"
-    "Draws results files: slowdown, speed-up over the GIL, scaling and aborts, as SVG and PNG;\n"
-    "tables.md with the numbers; index.html, one page that needs nothing else, in which every\n"
-    "number leads to its samples and to the command that measures it again.\n"
-    "\n"
-    "  FILE.json   written by `allcores run`; several are merged, a cell may be in only one of\n"
-    "              them for each machine\n"
-    "  --out DIR   made when it is missing; files of the same names are replaced\n"
-    "\n"
-    "Beside each picture is the gnuplot script that drew it, with its data (NAME.gp).\n"
-    "\n"
-    "Example: allcores report results/local/latest.json --out report\n";
+enum { OUT, OPTIONS };
+
+static const struct cli_option options[] = {
+    [OUT] = {"out", "DIR",
+             "folder for the report; made when it is missing, and files of the\n"
+             "same names are replaced"},
+    [OPTIONS] = {NULL, NULL, NULL},
+};
+
+static const struct cli_command command = {
+    .name = "report",
+    .usage = "report FILE.json... --out DIR",
+    .about =
+        "Draws results files that `allcores run` wrote: slowdown, speed-up over the GIL, scaling\n"
+        "and aborts, as SVG and PNG; tables.md with the numbers; index.html, one page that needs\n"
+        "nothing else, in which every number leads to its samples and to the command that\n"
+        "measures it again.  Several files are merged; a cell may be in only one of them for each\n"
+        "machine.  Beside each picture is the gnuplot script that drew it, with its data\n"
+        "(NAME.gp).\n",
+    .options = options,
+    .more =
+        "example:\n"
+        "  allcores report results/local/latest.json --out report\n"
+        "\n"
+        "exit status: 0 all drawn; 2 wrong usage, a file that is not a whole results file, or a\n"
+        "folder that cannot be written (one line on stderr).\n",
+    .operands_max = UINT_MAX,
+};
 
 static char *join(const char *folder, const char *name) {
     char *path = NULL;
     if (asprintf(&path, "%s/%s", folder, name) >= 0)
         return path;
-    fputs("allcores: report: out of memory\n", stderr);
+    cli_error(command.name, "out of memory");
     return NULL;
 }
 
@@ -43,7 +59,7 @@ FILE *report_open(const char *folder, const char *name) {
     char *path = join(folder, name);
     FILE *f = path != NULL ? fopen(path, "we") : NULL;
     if (path != NULL && f == NULL)
-        fprintf(stderr, "allcores: report: %s cannot be written: %s\n", path, strerror(errno));
+        cli_error(command.name, "%s cannot be written: %s", path, strerror(errno));
     free(path);
     return f;
 }
@@ -53,8 +69,8 @@ bool report_close(FILE *file, const char *folder, const char *name) {
     bool ok = fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
     ok = fclose(file) == 0 && ok;
     if (!ok)
-        fprintf(stderr, "allcores: report: %s/%s cannot be written: %s\n", folder, name,
-                errno != 0 ? strerror(errno) : "output error");
+        cli_error(command.name, "%s/%s cannot be written: %s", folder, name,
+                  errno != 0 ? strerror(errno) : "output error");
     return ok;
 }
 
@@ -89,7 +105,7 @@ static bool can_move(const char *folder, const char *name, const char *target) {
     char *path = join(target, name);
     const bool ok = path != NULL && (stat(path, &status) != 0 || !S_ISDIR(status.st_mode));
     if (path != NULL && !ok)
-        fprintf(stderr, "allcores: report: %s is a folder, must be a file or absent\n", path);
+        cli_error(command.name, "%s is a folder, must be a file or absent", path);
     free(path);
     return ok;
 }
@@ -98,7 +114,7 @@ static bool move_file(const char *folder, const char *name, const char *target) 
     char *from = join(folder, name), *to = join(target, name);
     const bool ok = from != NULL && to != NULL && rename(from, to) == 0;
     if (from != NULL && to != NULL && !ok)
-        fprintf(stderr, "allcores: report: %s cannot be written: %s\n", to, strerror(errno));
+        cli_error(command.name, "%s cannot be written: %s", to, strerror(errno));
     free(from);
     free(to);
     return ok;
@@ -122,8 +138,8 @@ static bool make_folder(const char *path) {
         ok = false;
     }
     if (!ok)
-        fprintf(stderr, "allcores: report: --out %s: %s; must be a folder that can be written\n",
-                path, strerror(errno));
+        cli_error(command.name, "--out %s: %s; must be a folder that can be written", path,
+                  strerror(errno));
     free(copy);
     return ok;
 }
@@ -134,7 +150,7 @@ static bool write_all(const struct load *load, const char *folder, size_t *figur
     struct figures figures = {0};
     bool ok = views != NULL;
     if (!ok)
-        fputs("allcores: report: out of memory\n", stderr);
+        cli_error(command.name, "out of memory");
     for (size_t h = 0; ok && h < load->hosts_count; h++)
         ok = view_make(&views[h], load, h) && figures_draw(&views[h], folder, &figures);
     ok = ok && page_write(load, views, &figures, folder);
@@ -153,8 +169,8 @@ static int write_report(const struct load *load, const char *out) {
     if (folder == NULL)
         return EXIT_BAD_INPUT;
     if (mkdtemp(folder) == NULL) {
-        fprintf(stderr, "allcores: report: --out %s: %s; must be a folder that can be written\n",
-                out, strerror(errno));
+        cli_error(command.name, "--out %s: %s; must be a folder that can be written", out,
+                  strerror(errno));
         free(folder);
         return EXIT_BAD_INPUT;
     }
@@ -171,53 +187,26 @@ static int write_report(const struct load *load, const char *out) {
     return EXIT_DONE;
 }
 
-/* Sorts the arguments into files and the folder.  Returns -1 to go on, otherwise an exit status. */
-static int parse(int argc, char **argv, const char **files, size_t *count, const char **out) {
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            fputs(usage, stdout);
-            return EXIT_DONE;
-        }
-        if (strcmp(arg, "--out") == 0 || strncmp(arg, "--out=", 6) == 0) {
-            if (*out != NULL) {
-                fputs("allcores: report: --out is given twice, must be given once\n", stderr);
-                return EXIT_BAD_INPUT;
-            }
-            *out = arg[5] == '=' ? arg + 6 : i + 1 < argc ? argv[++i] : "";
-            if ((*out)[0] == '\0') {
-                fputs("allcores: report: --out needs a folder: --out DIR\n", stderr);
-                return EXIT_BAD_INPUT;
-            }
-        } else if (arg[0] == '-' && arg[1] != '\0') {
-            fprintf(stderr, "allcores: report: unknown option %s; must be FILE.json... --out DIR\n",
-                    arg);
-            return EXIT_BAD_INPUT;
-        } else {
-            files[(*count)++] = arg;
-        }
-    }
-    if (*count == 0 || *out == NULL) {
-        fprintf(stderr, "allcores: report: %s is missing; must be FILE.json... --out DIR\n",
-                *count == 0 ? "a results file" : "--out DIR");
-        return EXIT_BAD_INPUT;
-    }
-    return -1;
-}
-
 int report_main(int argc, char **argv) {
-    const char **files = calloc((size_t)argc + 1, sizeof *files);
-    const char *out = NULL;
-    size_t count = 0;
+    const char *values[OPTIONS], **files = calloc((size_t)argc + 1, sizeof *files);
     struct load load = {0};
-    if (files == NULL) {
-        fputs("allcores: report: out of memory\n", stderr);
-        return EXIT_BAD_INPUT;
+    int status;
+    if (files == NULL)
+        return cli_error(command.name, "out of memory");
+    if (cli_parse(&command, argc, argv, values, files, &status)) {
+        size_t count = 0;
+        while (files[count] != NULL)
+            count++;
+        if (count == 0)
+            status = cli_error(command.name, "a results file is missing; usage: allcores %s",
+                               command.usage);
+        else if (values[OUT] == NULL || values[OUT][0] == '\0')
+            status = cli_error(command.name, "--out DIR is missing: the folder for the report");
+        else
+            status =
+                load_files(&load, files, count) ? write_report(&load, values[OUT]) : EXIT_BAD_INPUT;
     }
-    int status = parse(argc, argv, files, &count, &out);
-    if (status < 0)
-        status = load_files(&load, files, count) ? write_report(&load, out) : EXIT_BAD_INPUT;
     load_free(&load);
-    free(files);
+    free((void *)files);
     return status;
 }

@@ -10,6 +10,8 @@
  */
 #include "report_view.h"
 
+#include "cli.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -355,7 +357,7 @@ static void slowdown_axis(struct range *axis) {
 /* ---- figures and their names --------------------------------------------------------------- */
 
 static bool out_of_memory(void) {
-    fputs("allcores: report: out of memory\n", stderr);
+    cli_error("report", "out of memory");
     return false;
 }
 
@@ -986,11 +988,10 @@ static bool run_gnuplot(const char *folder, const char *before, const char *scri
     posix_spawn_file_actions_destroy(&actions);
     bool ok = failed == 0;
     if (failed == ENOENT)
-        fputs("allcores: report: gnuplot is not installed; the pictures need it (Debian and "
-              "Ubuntu: package gnuplot-nox)\n",
-              stderr);
+        cli_error("report", "gnuplot is not installed; the pictures need it (Debian and "
+                            "Ubuntu: package gnuplot-nox)");
     else if (failed != 0)
-        fprintf(stderr, "allcores: report: gnuplot cannot be started: %s\n", strerror(failed));
+        cli_error("report", "gnuplot cannot be started: %s", strerror(failed));
     while (ok && waitpid(pid, &status, 0) < 0)
         ok = errno == EINTR;
     char *errors = NULL;
@@ -999,8 +1000,8 @@ static bool run_gnuplot(const char *folder, const char *before, const char *scri
     if (ok && status != 0) {
         char complaint[512];
         first_complaint(errors, complaint, sizeof complaint);
-        fprintf(stderr, "allcores: report: gnuplot could not draw %s: %s\n", script,
-                complaint[0] != '\0' ? complaint : "it said nothing");
+        cli_error("report", "gnuplot could not draw %s: %s", script,
+                  complaint[0] != '\0' ? complaint : "it said nothing");
         ok = false;
     }
     unlink(errors);

@@ -6,6 +6,8 @@
  * came from a file is escaped on its way out, whatever it says.
  */
 #include "report_view.h"
+
+#include "cli.h"
 #include "runner.h"
 
 #include <errno.h>
@@ -584,7 +586,7 @@ static bool html_base64(FILE *out, const char *folder, const char *name) {
         return false;
     FILE *in = fopen(path, "re");
     if (in == NULL)
-        fprintf(stderr, "allcores: report: %s: %s\n", path, strerror(errno));
+        cli_error("report", "%s: %s", path, strerror(errno));
     free(path);
     if (in == NULL)
         return false;

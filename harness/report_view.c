@@ -4,6 +4,8 @@
  */
 #include "report_view.h"
 
+#include "cli.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,7 @@ bool view_make(struct view *view, const struct load *load, size_t host) {
     view->engines = calloc(load->cells_count + 1, sizeof *view->engines);
     view->threads = calloc(load->cells_count + 1, sizeof *view->threads);
     if (view->workloads == NULL || view->engines == NULL || view->threads == NULL) {
-        fputs("allcores: report: out of memory\n", stderr);
+        cli_error("report", "out of memory");
         return false;
     }
     for (size_t i = 0; i < load->cells_count; i++) {

@@ -281,6 +281,17 @@ static int run_with(const struct plan *plan, const json_t *identity, json_t **co
         fprintf(stderr,
                 "allcores: note: the unfinished run in %s was not resumed; it is now %s.old\n",
                 journal_path, journal_path);
+    /* Now that the journal is ours: another run may have ended since the results file was looked
+     * for.  A journal with samples has the better claim to the name. */
+    struct stat out;
+    if (data->starts == 0 && stat(plan->out, &out) == 0 && out.st_size > 0) {
+        fprintf(stderr,
+                "allcores: %s: has results already, and its journal no samples: give another "
+                "--out\n",
+                plan->out);
+        journal_close(journal, true);
+        return EXIT_BAD_INPUT;
+    }
     tell_unavailable(plan);
     return measure_and_render(plan, data, *context, journal);
 }

@@ -101,6 +101,12 @@ check "and stays text in the page" no grep -q '<script>x' "$work/markup/index.ht
 check "no file" refused "results file is missing" --out "$work/never"
 check "no folder" refused "--out DIR is missing" "$data/report-native.json"
 check "an unknown option" refused "unknown option --ouch" --ouch "$data/report-native.json" --out x
+check "an option that is nearly right" refused "did you mean --out?" "$data/report-native.json" --ouch x
+check "no folder" refused "--out DIR is missing" "$data/report-native.json"
+check "no file" refused "a results file is missing" --out "$work/never"
+check "a name of two lines, in one" refused "no?ne: cannot be read" "$work/no"$'\n'ne --out "$work/never"
+mkfifo "$work/pipe"
+check "a pipe that nobody writes to, without waiting" refused "is not a regular file" "$work/pipe" --out "$work/never"
 check "a file that is not there" refused "none.json: cannot be read" "$work/none.json" --out "$work/never"
 check "a folder as a file" refused "must be a results file" "$work" --out "$work/never"
 head -c 3000 "$data/report-native.json" >"$work/cut.json"

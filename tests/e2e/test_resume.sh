@@ -96,6 +96,11 @@ expect "and changes nothing" cmp "$out" "$TMP/copy"
 bad "--resume of a complete file with another seed is refused" 'not the results of this command line' \
     "$ALLCORES" "${matrix[@]}" --seed 5 --out "$out" --resume
 
+: >"$out.journal"
+bad "an empty journal does not make --resume write over results" 'has results already' \
+    "$ALLCORES" "${matrix[@]}" --seed 5 --out "$out" --resume
+expect "and they are as they were" cmp "$out" "$TMP/copy"
+
 # ---- signals ----------------------------------------------------------------------------------
 
 for signal in INT TERM; do

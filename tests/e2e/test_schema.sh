@@ -29,6 +29,17 @@ run "$ALLCORES" run --engine seq,gil --workload null,counter --threads 1 "${quic
 expect_status "resuming what is complete does nothing" 0
 expect_valid "a resumed results file" "$TMP/resumed.json"
 
+run "$ALLCORES" run --engine seq,gil --workload counter --threads 1,2 "${quick[@]}" --latency --out "$TMP/latency.json"
+expect_status "single operations are timed" 0
+expect_valid "a results file with latencies" "$TMP/latency.json"
+latencies_ascend() {
+    "$PYTHON" -c '
+import json, sys
+cells = json.load(open(sys.argv[1]))["cells"]
+sys.exit(not cells or any(not 0 < l["p50"] <= l["p99"] <= l["max"] for l in (c["latency_ns"] for c in cells)))' "$1"
+}
+expect "every cell has them" latencies_ascend "$TMP/latency.json"
+
 found=0
 while IFS= read -r file; do
     expect_valid "$file, as committed" "$file"
