@@ -159,17 +159,26 @@ help: ## this list
 	@echo "           PREFIX=/usr/local DESTDIR=         where make install puts things"
 
 
-$(B)/allcores: $(HARNESS_OBJECTS) $(MATRIX)
-	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Programs depend on this file, which changes when a workload, an engine or a library comes or goes: an
+# object that is no longer wanted would not be missed otherwise.
+LINKED = $(HARNESS_OBJECTS) $(MATRIX) $(CONFORMANCE_OBJECTS) | $(CXX) $(LDFLAGS) $(LDLIBS)
+$(B)/linked: FORCE | $(B)/tools
+	@mkdir -p $(B)
+	@printf '%s\n' '$(LINKED)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+link = $(CXX) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
+$(B)/allcores: $(HARNESS_OBJECTS) $(MATRIX) $(B)/linked
+	$(link)
 
 CONFORMANCE_PROGRAM := $(if $(wildcard tests/conformance.c),$(B)/tests/conformance)
 test-programs: $(B)/allcores $(CONFORMANCE_PROGRAM) $(UNIT_TESTS)
 
-$(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS)
-	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS) $(B)/linked
+	$(link) -lcmocka
 
-$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX)
-	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
+	$(link) -lcmocka
 
 # ---- compilation -----------------------------------------------------------------------------
 
@@ -181,7 +190,7 @@ $(B)/tools: scripts/setup
 # Objects depend on this file, which changes when the flags do.
 $(B)/flags: FORCE | $(B)/tools
 	@mkdir -p $(B)
-	@printf '%s\n' '$(CC) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g)))' >$@.new
+	@printf '%s\n' '$(CC) $(CXX) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g)))' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # Compiler, flags and revision, baked into the binary and so into every result.

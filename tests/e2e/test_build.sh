@@ -85,6 +85,15 @@ for engine in seq gil norec; do
 done
 rm "$tree"/workloads/{stays,returns,jumps,breaks}.c
 
+# ---- what it was built from -------------------------------------------------------------------
+
+mkdir "$TMP/foreign"
+(cd "$TMP/foreign" && git init -q && git -c user.name=n -c user.email=e commit -q --allow-empty -m x)
+mkdir -p "$TMP/foreign/archive"
+cp scripts/buildinfo "$TMP/foreign/archive"
+run env -C "$TMP/foreign/archive" ./buildinfo gcc flags ''
+expect_in "an archive in another project's repository has no revision" "$OUT" 'git_revision = "unknown"'
+
 # ---- what is rebuilt --------------------------------------------------------------------------
 
 # Sources that make compiles now, one a line, sorted, with the number of times.
@@ -92,6 +101,14 @@ compiled() { make -C "$tree" 2>&1 | sed -n 's/^g[c+][c+] .* -c .* \([^ ]*\.cc\{0
 
 expect "the copied tree builds" make -C "$tree" -j2
 expect_equal "nothing is compiled when nothing changed" "$(compiled)" ''
+sed 's/null_/other_/g; s/TM_WORKLOAD(null/TM_WORKLOAD(other/' "$tree/workloads/null.c" >"$tree/workloads/other.c"
+expect "with one more workload it builds" make -C "$tree" -j2
+run "$tree/build/allcores" list workloads
+expect_in "which is in the program" "$OUT" '^ *other$'
+rm "$tree/workloads/other.c"
+expect "without it it builds" make -C "$tree"
+run "$tree/build/allcores" list workloads
+expect_not_in "and it is not in the program any more" "$OUT" '^ *other$'
 groups=$(find "$tree/build/cells" -path '*/workload/null.o' | wc -l)
 touch "$tree/workloads/null.c"
 expect_equal "a touched workload is compiled once per engine, and nothing else is" \
