@@ -3,11 +3,13 @@
  *
  * Every thread warms up, then runs whole operations until the interval is over, in chunks of about
  * 20 us, so that looking at the clock costs next to nothing and the operation itself is called
- * directly by the compiled loop.  Warm-up and interval end at the same moments for all threads,
- * counted from the opening of the start barrier: threads that get their first turn late (behind a
- * GIL, or because there are more of them than processors) would otherwise spend the others'
- * interval on a warm-up that nobody counts.  Time is that from the first thread's start to the last
- * one's end: what a thread does while others have stopped counts as time, never as free throughput.
+ * directly by the compiled loop.  The warm-up ends at the same moment for all threads, counted from
+ * the opening of the start barrier: threads that get their first turn late (behind a GIL, or
+ * because there are more of them than processors) would otherwise spend the others' interval on a
+ * warm-up that nobody counts.  The interval begins for all with the first thread that has left its
+ * warm-up, so a computer that stood still in the warm-up does not shorten it.  Time is that from
+ * the first thread's start to the last one's end: what a thread does while others have stopped
+ * counts as time, never as free throughput.
  */
 #include "cell.h"
 
@@ -31,6 +33,8 @@ struct run {
     void *world;
     struct barrier barrier;
     _Atomic bool failed; /* a thread could not attach: nobody runs */
+    /* When the interval began, or 0; set once, by the first thread that gets there, read by all. */
+    _Atomic uint64_t begun_ns;
 };
 
 struct worker {
@@ -83,6 +87,12 @@ static void record_latency(struct worker *w, uint64_t ns, struct tm_rand *dice) 
     }
     if (slot < CELL_LATENCY_SAMPLES)
         w->latency[slot] = ns;
+}
+
+/* Begins the interval if no other thread has done so; returns when it began. */
+static uint64_t begin_interval(struct run *run, uint64_t now) {
+    uint64_t begun = 0;
+    return atomic_compare_exchange_strong(&run->begun_ns, &begun, now) ? now : begun;
 }
 
 /* Operations until `deadline`; returns how many.  *chunk adapts to the length of an operation. */
@@ -146,9 +156,9 @@ static void worker_main(void *argument) {
     } else {
         uint64_t chunk = 1;
         uint64_t now = r->machine->now_ns();
-        const uint64_t warm_ns = run->barrier.opened_ns + r->warmup_ns;
         if (r->warmup_ns > 0) {
-            w->ops_all = run_until(w, self, &rng, &dice, &chunk, now, warm_ns);
+            w->ops_all =
+                run_until(w, self, &rng, &dice, &chunk, now, run->barrier.opened_ns + r->warmup_ns);
             w->latencies = w->latency_max = 0;
             const bool counts = stats->counts_accesses;
             memset(stats, 0, sizeof *stats);
@@ -157,7 +167,8 @@ static void worker_main(void *argument) {
         ((struct tm_common *)self)->timed = r->timed;
         w->cpu_ns = cpu_now_ns(r->machine);
         w->start_ns = now = r->machine->now_ns();
-        w->ops = run_until(w, self, &rng, &dice, &chunk, now, warm_ns + r->interval_ns);
+        w->ops =
+            run_until(w, self, &rng, &dice, &chunk, now, begin_interval(run, now) + r->interval_ns);
         w->ops_all += w->ops;
     }
     w->end_ns = r->machine->now_ns();
