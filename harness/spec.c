@@ -412,26 +412,41 @@ static bool parse_items(const struct kind *kind, const char *list, struct items 
 
 /* ---- cells --------------------------------------------------------------------------------- */
 
+/* The build of an engine that these options select; when this program has none (a sanitizer build
+ * may lack the default one), any build of it, for its description, and *missing is set. */
+static const struct tm_engine *build_of(const struct item *engine, bool *missing) {
+    const struct tm_engine *found = engine_variant(engine->name, engine->values);
+    *missing = found == NULL;
+    for (const struct tm_engine *const *e = engines_all(); found == NULL && *e != NULL; e++)
+        if (strcmp((*e)->name, engine->name) == 0)
+            found = *e;
+    return found;
+}
+
 /* Fills one cell; false when out of memory (what it owns by then is freed by plan_free). */
 static bool make_cell(struct plan_cell *cell, const struct item *workload,
                       const struct item *engine, unsigned threads, const struct machine *machine) {
+    bool missing;
+    const struct tm_engine *build = build_of(engine, &missing);
     *cell = (struct plan_cell){
         .workload = strdup(workload->text),
         .engine = strdup(engine->text),
         .workload_plugin = spec_workload(workload->name),
-        .engine_plugin = engine_variant(engine->name, engine->values),
+        .engine_plugin = build,
         .machine = machine,
         .threads = threads,
     };
     memcpy(cell->args, workload->values, sizeof cell->args);
     memcpy(cell->options, engine->values, sizeof cell->options);
     cell->cell =
-        cell_find(workload->name, engine->name, cell->engine_plugin->variant, machine->name);
+        missing ? NULL : cell_find(workload->name, engine->name, build->variant, machine->name);
     if (cell->cell != NULL) { /* the copies that were compiled together */
         cell->workload_plugin = cell->cell->workload;
         cell->engine_plugin = cell->cell->engine;
     }
     cell->unavailable = spec_unavailable(cell->engine_plugin, machine);
+    if (cell->unavailable == NULL && missing)
+        cell->unavailable = "this build of allcores has no engine with these options";
     if (cell->unavailable == NULL && cell->cell == NULL)
         cell->unavailable = "not compiled for this machine";
     if (cell->unavailable == NULL && threads > cell->engine_plugin->max_threads)
@@ -457,7 +472,8 @@ static bool multiply(const struct items *workloads, const struct items *engines,
     for (size_t w = 0; w < workloads->count; w++)
         for (size_t e = 0; e < engines->count; e++) {
             const struct item *engine = &engines->item[e];
-            const unsigned engine_max = engine_variant(engine->name, engine->values)->max_threads;
+            bool missing;
+            const unsigned engine_max = build_of(engine, &missing)->max_threads;
             for (size_t t = 0; t < thread_counts; t++) {
                 if (threads[t] > engine_max && !threads_given)
                     continue;
