@@ -132,10 +132,14 @@ TM_INLINE void tm_block_check(const struct tm_block *block) {
 #if !defined(TM_PLAIN_SET) /* engines whose plain data is no lvalue define it */
 #define TM_PLAIN_SET(lvalue, v) ((void)(TM_PLAIN(lvalue) = (v)))
 #endif
-#define tm_plain_get(ref, field) TM_PLAIN((ref)->field)
-#define tm_plain_set(ref, field, v) TM_PLAIN_SET((ref)->field, v)
-#define tm_plain_get_at(ref, field, i) TM_PLAIN((ref)->field[i])
-#define tm_plain_set_at(ref, field, i, v) TM_PLAIN_SET((ref)->field[i], v)
+#if !defined(TM_PLAIN_READ) /* engines that need the object define these two */
+#define TM_PLAIN_READ(ref, lvalue) TM_PLAIN(lvalue)
+#define TM_PLAIN_WRITE(ref, lvalue, v) TM_PLAIN_SET(lvalue, v)
+#endif
+#define tm_plain_get(ref, field) TM_PLAIN_READ((ref), (ref)->field)
+#define tm_plain_set(ref, field, v) TM_PLAIN_WRITE((ref), (ref)->field, v)
+#define tm_plain_get_at(ref, field, i) TM_PLAIN_READ((ref), (ref)->field[i])
+#define tm_plain_set_at(ref, field, i, v) TM_PLAIN_WRITE((ref), (ref)->field[i], v)
 
 #define tm_new(self_, type) ((TM_REF(type))tm_alloc((self_), sizeof(type)))
 #define tm_new_array(self_, type, field, n)                                                        \
