@@ -214,12 +214,8 @@ void tm_c7_commit(struct tm_thread *self) {
 
 void tm_c7_attention(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
-    if (!tm_c7_running(s)) {
-        tm_c7_unsignal(s); /* outside of a block: the next begin looks at everything */
-        if (tm_c7.commit == C7_LOG)
-            tm_c7_import(self);
+    if (!tm_c7_running(s)) /* outside of blocks there is nothing to do; the next begin looks */
         return;
-    }
     if (tm_c7.commit == C7_PAUSE) {
         tm_c7_run(s);
         tm_c7_unsignal(s);

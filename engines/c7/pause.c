@@ -102,11 +102,15 @@ static uint64_t readers(uint64_t paused, uint32_t object) {
     return found;
 }
 
+/* The other segments whose blocks stand at safe points.  A thread that comes back from one is in C7_RUNNING for a
+ * moment, until it sees that it is to wait: so the phase says only who is outside. */
 static uint64_t paused_segments(const struct c7_segment *s) {
     uint64_t paused = 0;
-    for (uint64_t m = atomic_load(&tm_c7.live) & ~s->bit; m != 0; m &= m - 1)
-        if (atomic_load(&tm_c7.segment[__builtin_ctzll(m) + 1].phase) == C7_PAUSED)
+    for (uint64_t m = atomic_load(&tm_c7.live) & ~s->bit; m != 0; m &= m - 1) {
+        const struct c7_segment *other = &tm_c7.segment[__builtin_ctzll(m) + 1];
+        if (tm_c7_running(other) && atomic_load(&other->phase) != C7_OUTSIDE)
             paused |= m & -m;
+    }
     return paused;
 }
 
