@@ -74,9 +74,9 @@ static bool is_shared(const struct c7_segment *s, uint32_t page) {
 
 void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
     const bool lock = logging() && !s->holds_lock;
+    if (logging() && !has(tm_c7.holders, page, s))
+        (void)*(volatile char *)page_address(s, page); /* the fault makes it held */
     if (lock) {
-        if (!has(tm_c7.holders, page, s))
-            (void)*(volatile char *)page_address(s, page); /* the fault makes it held */
         for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
             tm_c7_spin(s->thread, n);
     }
