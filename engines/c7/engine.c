@@ -121,9 +121,10 @@ void tm_c7_begin(struct tm_thread *self) {
     if (!tm_c7.alone) {
         if (tm_c7.commit == C7_PAUSE) {
             tm_c7_run(s);
-        } else if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0)) {
-            tm_c7_unsignal(s);
-            tm_c7_import(self);
+        } else {
+            if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0))
+                tm_c7_unsignal(s);
+            tm_c7_import(self); /* also what the execution before could not */
         }
     }
     if (tm_unlikely(s->commits >= C7_RESHARE_COMMITS))
