@@ -1,16 +1,17 @@
 /*
  * conflict.c - contention management of c7: who wins, who waits, and how an execution is given up.
  *
- * The older block wins and the other one is told to abort; an irrevocable block always wins.  A block's age is the
- * value of a clock that conflicts advance, taken when its first execution begins and kept over the others, so
- * that whoever has lost becomes the oldest in time; equal ages are decided by the segment's number.
+ * The older block wins and the other one is told to abort; an irrevocable block always wins.  A
+ * block's age is the value of a clock that conflicts advance, taken when its first execution begins
+ * and kept over the others, so that whoever has lost becomes the oldest in time; equal ages are
+ * decided by the segment's number.
  */
 #include "internal.h"
 
 enum {
-    SPINS = 200,         /* turns with a pause, */
-    YIELDS = 20,         /* then so many that give the processor up, then naps */
-    LOSER_WAITS = 400,   /* turns that a loser waits for its winner at most */
+    SPINS = 200,       /* turns with a pause, */
+    YIELDS = 20,       /* then so many that give the processor up, then naps */
+    LOSER_WAITS = 400, /* turns that a loser waits for its winner at most */
     BACKOFF_DOUBLINGS = 10
 };
 
@@ -38,9 +39,11 @@ void tm_c7_doom(struct c7_segment *victim, uint32_t serial, const struct c7_segm
     atomic_store_explicit(&victim->doomed_cause, cause, memory_order_relaxed);
     atomic_store_explicit(&victim->doomed_by, winner->number, memory_order_relaxed);
     atomic_store_explicit(&victim->doomed_object, unit, memory_order_relaxed);
-    /* Never back to an earlier execution: its doom may come late, and must not undo that of the current one. */
+    /* Never back to an earlier execution: its doom may come late, and must not undo that of the
+     * current one. */
     uint32_t before = atomic_load(&victim->doomed);
-    while ((int32_t)(serial - before) > 0 && !atomic_compare_exchange_weak(&victim->doomed, &before, serial))
+    while ((int32_t)(serial - before) > 0 &&
+           !atomic_compare_exchange_weak(&victim->doomed, &before, serial))
         ;
     tm_c7_signal(victim);
     if (atomic_load(&victim->retrying))
@@ -55,13 +58,13 @@ bool tm_c7_is_doomed(const struct c7_segment *s) {
 void tm_c7_obey(struct tm_thread *self) {
     const struct c7_segment *s = self->segment;
     if (tm_c7_running(s) && tm_c7_is_doomed(s))
-        tm_c7_abort(self, (enum tm_cause)atomic_load_explicit(&s->doomed_cause, memory_order_relaxed),
+        tm_c7_abort(self,
+                    (enum tm_cause)atomic_load_explicit(&s->doomed_cause, memory_order_relaxed),
                     atomic_load_explicit(&s->doomed_by, memory_order_relaxed),
                     atomic_load_explicit(&s->doomed_object, memory_order_relaxed));
 }
 
-/* The unit is owned by another segment: waits until it is not, or aborts. */
-static TM_COLD void contend(struct tm_thread *self, uint32_t owner, uint32_t object, uint32_t unit) {
+TM_COLD void tm_c7_contend(struct tm_thread *self, uint32_t owner, uint32_t object, uint32_t unit) {
     struct c7_segment *s = self->segment, *other = &tm_c7.segment[owner];
     const uint32_t serial = atomic_load(&other->serial);
     if (atomic_load(&tm_c7.owner[unit]) != owner)
@@ -74,8 +77,8 @@ static TM_COLD void contend(struct tm_thread *self, uint32_t owner, uint32_t obj
     bool lost = false;
     for (unsigned n = 0; !lost && atomic_load(&tm_c7.owner[unit]) == owner; n++) {
         tm_c7_spin(self, n);
-        /* The doom came too late, or the owner runs its next execution: it may have become older in the order of
-         * things, so decide again. */
+        /* The doom came too late, or the owner runs its next execution: it may have become older in
+         * the order of things, so decide again. */
         lost = tm_c7_is_doomed(s) || !tm_c7_wins(s, other);
         const uint32_t now = atomic_load(&other->serial);
         if (!lost && now != serial && (now & 1) != 0)
@@ -87,23 +90,8 @@ static TM_COLD void contend(struct tm_thread *self, uint32_t owner, uint32_t obj
         tm_c7_abort(self, TM_WRITE_WRITE, owner, object);
 }
 
-void tm_c7_own(struct tm_thread *self, uint32_t object, uint32_t unit) {
-    const uint8_t me = (uint8_t)self->segment->number;
-    if (tm_c7.alone) {
-        atomic_store_explicit(&tm_c7.owner[unit], me, memory_order_relaxed);
-        return;
-    }
-    for (;;) {
-        uint8_t owner = 0;
-        /* Acquire: pairs with the release of whoever had it: its commit, or its message, is there. */
-        if (atomic_compare_exchange_strong_explicit(&tm_c7.owner[unit], &owner, me, memory_order_acquire,
-                                                    memory_order_relaxed))
-            return;
-        contend(self, owner, object, unit);
-    }
-}
-
-/* ---- giving up ------------------------------------------------------------------------------------- */
+/* ---- giving up
+ * ------------------------------------------------------------------------------------- */
 
 void tm_c7_roll_back(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
@@ -114,10 +102,7 @@ void tm_c7_roll_back(struct tm_thread *self) {
         const struct c7_chunk *c = &s->written.at[i];
         if (c->kind == C7_OLD || c->kind == C7_PIECE)
             tm_c7_copy(tm_c7_at(s, c->start), tm_c7_at(committed, c->start), c->units);
-        if (c->kind == C7_OLD || c->kind == C7_PIECE || c->kind == C7_TAKEN)
-            /* Release: whoever takes it next sees that our view is out of this. */
-            atomic_store_explicit(&tm_c7.owner[c->kind == C7_PIECE ? c->start + 1 : c->start], 0,
-                                  memory_order_release);
+        tm_c7_disown(c); /* whoever takes it next sees that our view is out of this */
     }
     tm_c7_heap_abort(s);
 }
@@ -149,8 +134,8 @@ _Noreturn TM_COLD void tm_c7_abort(struct tm_thread *self, enum tm_cause cause, 
     self->common.stats.aborts[cause]++;
     self->common.last_abort = (struct tm_event){
         .cause = cause,
-        .site = (const void *)self->checkpoint.rip,                        /* NOLINT(*-no-int-to-ptr) */
-        .address = (const void *)((uintptr_t)unit << C7_UNIT_SHIFT),       /* NOLINT(*-no-int-to-ptr) */
+        .site = (const void *)self->checkpoint.rip,                  /* NOLINT(*-no-int-to-ptr) */
+        .address = (const void *)((uintptr_t)unit << C7_UNIT_SHIFT), /* NOLINT(*-no-int-to-ptr) */
         .peer = thread != NULL && !tm_c7.oversubscribed ? (int)peer - 1 : -1,
     };
     tm_c7_roll_back(self);
@@ -163,7 +148,8 @@ _Noreturn TM_COLD void tm_c7_abort(struct tm_thread *self, enum tm_cause cause, 
     tm_checkpoint_resume(&self->checkpoint);
 }
 
-/* ---- the token ------------------------------------------------------------------------------------- */
+/* ---- the token
+ * ------------------------------------------------------------------------------------- */
 
 void tm_c7_take_token(struct tm_thread *self) {
     struct c7_segment *s = self->segment;

@@ -1,5 +1,6 @@
 /*
- * engine.c - threads, blocks and the write barrier of c7, and its descriptor.  See engine.h and internal.h.
+ * engine.c - threads, blocks and the write barrier of c7, and its descriptor.  See engine.h and
+ * internal.h.
  */
 #include "internal.h"
 
@@ -14,7 +15,8 @@ TM_CHECKPOINT_DEFINITION
 
 struct c7_global tm_c7 = {.fd = -1};
 
-/* ---- %gs ---------------------------------------------------------------------------------------------- */
+/* ---- %gs
+ * ---------------------------------------------------------------------------------------------- */
 
 #if !defined(C7_PLAIN)
 enum { HWCAP2_FSGSBASE_BIT = 2 }; /* Linux has enabled the instructions for user code */
@@ -27,7 +29,8 @@ void tm_c7_enter(const struct tm_thread *self) {
     if (tm_c7.fsgsbase)
         write_gs_base(self->base);
     else if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->base) != 0)
-        tm_fatal("c7: neither FSGSBASE nor arch_prctl(ARCH_SET_GS) works here; use c7:addressing=plain");
+        tm_fatal(
+            "c7: neither FSGSBASE nor arch_prctl(ARCH_SET_GS) works here; use c7:addressing=plain");
 }
 #else
 void tm_c7_enter(const struct tm_thread *self) { (void)self; }
@@ -39,13 +42,16 @@ static void set_segment(struct tm_thread *self, struct c7_segment *s) {
     tm_c7_enter(self);
 }
 
-/* ---- more threads than segments ------------------------------------------------------------------------ */
+/* ---- more threads than segments
+ * ------------------------------------------------------------------------ */
 
 static void lock_queue(void) {
     while (atomic_exchange_explicit(&tm_c7.queue_lock, 1, memory_order_acquire) != 0)
         machine_yield();
 }
-static void unlock_queue(void) { atomic_store_explicit(&tm_c7.queue_lock, 0, memory_order_release); }
+static void unlock_queue(void) {
+    atomic_store_explicit(&tm_c7.queue_lock, 0, memory_order_release);
+}
 
 /* First come, first served. */
 static void get_segment(struct tm_thread *self) {
@@ -89,7 +95,8 @@ static void put_segment(struct tm_thread *self) {
     }
 }
 
-/* ---- blocks --------------------------------------------------------------------------------------------- */
+/* ---- blocks
+ * --------------------------------------------------------------------------------------------- */
 
 /* The inbox stays locked for this execution: nobody can invalidate it. */
 static TM_COLD void take_priority(struct tm_thread *self) {
@@ -157,21 +164,6 @@ void tm_c7_end_execution(struct tm_thread *self) {
     tm_c7_leave(s);
     if (tm_unlikely(!self->bound))
         put_segment(self);
-}
-
-void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
-    if (c->kind == C7_OLD)
-        tm_c7_object(s, c->start)->tm_header.flags |= C7_WRITE_BARRIER;
-    else if (c->kind == C7_FRESH || c->kind == C7_REUSED)
-        tm_c7_object(s, c->start)->tm_header.flags = C7_WRITE_BARRIER;
-    tm_c7_copy(tm_c7_at(&tm_c7.segment[0], c->start), tm_c7_at(s, c->start), c->units);
-}
-
-void tm_c7_disown(const struct c7_chunk *c) {
-    if (c->kind == C7_OLD || c->kind == C7_TAKEN || c->kind == C7_PIECE)
-        /* Release: pairs with the acquire in tm_c7_own. */
-        atomic_store_explicit(&tm_c7.owner[c->kind == C7_PIECE ? c->start + 1 : c->start], 0,
-                              memory_order_release);
 }
 
 static void commit_alone(struct c7_segment *s) {
@@ -242,8 +234,9 @@ void tm_irrevocable(struct tm_thread *self) {
         atomic_store(&s->irrevocable, 1);
     } else {
         atomic_store(&s->irrevocable, 1);
-        /* Who dooms us stores that and then looks at `irrevocable`; we do it the other way round, so one of us
-         * sees the other.  A committer, which finds us standing, is obeyed here at the latest. */
+        /* Who dooms us stores that and then looks at `irrevocable`; we do it the other way round,
+         * so one of us sees the other.  A committer, which finds us standing, is obeyed here at the
+         * latest. */
         if (atomic_load(&s->doomed) == atomic_load_explicit(&s->serial, memory_order_relaxed)) {
             atomic_store(&s->irrevocable, 0);
             tm_c7_obey(self);
@@ -298,33 +291,40 @@ _Noreturn void tm_block_restart(struct tm_thread *self) {
     tm_c7_abort(self, TM_EXPLICIT, 0, 0);
 }
 
-/* ---- the write barrier ----------------------------------------------------------------------------------- */
+/* ---- the write barrier
+ * ----------------------------------------------------------------------------------- */
 
 static void make_private(struct c7_segment *s, uint32_t unit) {
     if (tm_unlikely(!tm_c7_is_private(s, unit)))
         tm_c7_privatize(s, tm_c7_page(unit));
 }
 
-/* The object, or its card, is ours from here on; it stands in `written` at once, so that an abort gives it back. */
-static struct c7_chunk *own(struct tm_thread *self, uint32_t object) {
-    struct c7_segment *s = self->segment;
-    tm_c7_own(self, object, object);
-    tm_c7_push(&s->written, (struct c7_chunk){object, object, 0, C7_TAKEN});
+static void mark(const struct c7_segment *s, uint32_t object) {
     *tm_c7_marker(s, object) = *tm_c7_read_version(s);
-    return &s->written.at[s->written.count - 1];
 }
 
-static void write_card(struct tm_thread *self, uint32_t object, uint32_t units, uintptr_t field) {
+/* The object is ours from here on.  Its owner byte stands in `written` at once, so that an abort in
+ * what follows gives it back. */
+static TM_COLD void take(struct tm_thread *self, uint32_t object) {
+    struct c7_segment *s = self->segment;
+    tm_c7_push(&s->written, (struct c7_chunk){object, object, 0, C7_TAKEN});
+    /* What was committed of it before is here now, or we abort. */
+    if (!tm_c7.alone && tm_c7.commit == C7_LOG)
+        tm_c7_import(self);
+    mark(s, object);
+}
+
+static TM_COLD void write_card(struct tm_thread *self, uint32_t object, uint32_t units,
+                               uintptr_t field) {
     struct c7_segment *s = self->segment;
     const uint32_t card = (uint32_t)(field >> C7_CARD_SHIFT) << (C7_CARD_SHIFT - C7_UNIT_SHIFT);
     /* The object's owner byte stands at its first unit, that of a card at its second. */
-    if (atomic_load_explicit(&tm_c7.owner[card + 1], memory_order_relaxed) == s->number &&
-        atomic_load_explicit(&tm_c7.owner[object], memory_order_relaxed) == s->number)
+    const bool ours = atomic_load_explicit(&tm_c7.owner[object], memory_order_relaxed) == s->number;
+    if (ours && atomic_load_explicit(&tm_c7.owner[card + 1], memory_order_relaxed) == s->number)
         return;
-    if (atomic_load_explicit(&tm_c7.owner[object], memory_order_relaxed) != s->number) {
-        (void)own(self, object);
-        if (!tm_c7.alone && tm_c7.commit == C7_LOG)
-            tm_c7_import(self);
+    if (!ours) {
+        tm_c7_own(self, object, object);
+        take(self, object);
     }
     make_private(s, card);
     const uint32_t end = object + units, card_end = card + (C7_CARD >> C7_UNIT_SHIFT);
@@ -333,42 +333,58 @@ static void write_card(struct tm_thread *self, uint32_t object, uint32_t units, 
                (struct c7_chunk){object, card, (card_end < end ? card_end : end) - card, C7_PIECE});
 }
 
+/* Not all of the object is private yet, or messages wait. */
+static TM_COLD void write_unprepared(struct tm_thread *self, uint32_t object, uint32_t units) {
+    struct c7_segment *s = self->segment;
+    const size_t i = s->written.count;
+    take(self, object);
+    make_private(s, object);
+    make_private(s, object + units - 1);
+    s->written.at[i].units = units;
+    s->written.at[i].kind = C7_OLD;
+    *tm_c7_header(s, object) &= ~C7_HEADER_BARRIER;
+}
+
 void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
+    struct c7_segment *s = self->segment;
+    const uint32_t unit = tm_c7_unit(object);
+    uint64_t *header = tm_c7_header(s, unit);
+    const uint32_t units = (uint32_t)*header;
     if (tm_unlikely(self->direct))
         return;
     if (tm_unlikely(self->common.depth == 0))
         tm_fatal("tm_set outside of a block");
-    struct c7_segment *s = self->segment;
-    const uint32_t unit = tm_c7_unit(object);
-    struct c7_object *o = tm_c7_object(s, unit);
-    const uint32_t units = o->tm_header.units;
     if (tm_unlikely(units > C7_SMALL_UNITS)) {
         write_card(self, unit, units, field);
         return;
     }
-    const size_t i = s->written.count;
-    (void)own(self, unit);
-    if (!tm_c7.alone && tm_c7.commit == C7_LOG)
-        tm_c7_import(self); /* it is ours, and what was committed of it before is here now, or we abort */
-    make_private(s, unit);
-    if (tm_unlikely(tm_c7_page(unit) != tm_c7_page(unit + units - 1)))
-        make_private(s, unit + units - 1);
-    s->written.at[i].units = units;
-    s->written.at[i].kind = C7_OLD;
-    o->tm_header.flags &= (uint8_t)~C7_WRITE_BARRIER;
+    __builtin_prefetch(tm_c7_at(&tm_c7.segment[0], unit), 1); /* where the commit will copy it */
+    tm_c7_own(self, unit, unit);
+    const uint32_t last = unit + units - 1;
+    if (tm_unlikely(!tm_c7_is_private(s, unit) ||
+                    (tm_c7_page(last) != tm_c7_page(unit) && !tm_c7_is_private(s, last)) ||
+                    atomic_load_explicit(&s->pending, memory_order_acquire) != 0)) {
+        write_unprepared(self, unit, units);
+        return;
+    }
+    tm_c7_push(&s->written, (struct c7_chunk){unit, unit, units, C7_OLD});
+    mark(s, unit);
+    *header &= ~C7_HEADER_BARRIER;
 }
 
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits) {
     atomic (self) {
-        if ((tm_c7_object(self->segment, tm_c7_unit(object))->tm_header.flags & C7_WRITE_BARRIER) != 0)
+        if ((tm_c7_object(self->segment, tm_c7_unit(object))->tm_header.flags & C7_WRITE_BARRIER) !=
+            0)
             tm_c7_write(self, object, field);
         memcpy(self->base + field, &bits, bytes);
     }
     self->common.stats.commits--; /* it is none of the program's */
 }
 
-/* ---- threads ---------------------------------------------------------------------------------------------- */
+/* ---- threads
+ * ---------------------------------------------------------------------------------------------- */
 
 /* The segment gets, or loses, its thread: nobody commits meanwhile. */
 static void set_live(struct tm_thread *self, bool live) {
@@ -383,7 +399,8 @@ static void set_live(struct tm_thread *self, bool live) {
         }
     }
     s->thread = live ? self : NULL;
-    if (live && s->left && tm_c7.commit == C7_LOG && !tm_c7.alone) { /* nobody has sent it anything since */
+    if (live && s->left && tm_c7.commit == C7_LOG &&
+        !tm_c7.alone) { /* nobody has sent it anything since */
         s->messages = 0;
         s->overflow = false;
         atomic_store(&s->pending, 0);
@@ -438,7 +455,8 @@ static void c7_pause(struct tm_thread *self) { (void)self; }
 
 static struct tm_stats *c7_stats(struct tm_thread *self) { return &self->common.stats; }
 
-/* ---- first touch of a page (commit=log) -------------------------------------------------------------------- */
+/* ---- first touch of a page (commit=log)
+ * -------------------------------------------------------------------- */
 
 static struct sigaction previous_action;
 
@@ -446,7 +464,8 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)context;
     if (tm_c7_fault((uintptr_t)info->si_addr))
         return;
-    sigaction(SIGSEGV, &previous_action, NULL); /* not ours: the access is repeated and ends there */
+    sigaction(SIGSEGV, &previous_action,
+              NULL); /* not ours: the access is repeated and ends there */
 }
 
 static void catch_faults(void) {
@@ -455,7 +474,8 @@ static void catch_faults(void) {
     sigaction(SIGSEGV, &action, &previous_action);
 }
 
-/* ---- descriptor --------------------------------------------------------------------------------------------- */
+/* ---- descriptor
+ * --------------------------------------------------------------------------------------------- */
 
 static const char *c7_unavailable(void) { return NULL; }
 
@@ -469,12 +489,14 @@ enum { OPTION_SEGMENTS, OPTION_COMMIT, OPTION_ADDRESSING, OPTION_HEAP_MB };
 #endif
 
 static const struct tm_param c7_params[] = {
-    [OPTION_SEGMENTS] = {"segments", "memory segments at most; as many threads run blocks at a time", TM_INT,
+    [OPTION_SEGMENTS] = {"segments",
+                         "memory segments at most; as many threads run blocks at a time", TM_INT,
                          "64", 1, C7_SEGMENTS_MAX, NULL},
-    [OPTION_COMMIT] = {"commit", "pause: a commit stops the other threads; log: it tells those concerned",
+    [OPTION_COMMIT] = {"commit",
+                       "pause: a commit stops the other threads; log: it tells those concerned",
                        TM_CHOICE, "pause", .choices = "pause|log"},
-    [OPTION_ADDRESSING] = {"addressing", "gs: segments through %gs; plain: a base pointer is added", TM_CHOICE,
-                           ADDRESSING_DEFAULT, .choices = "gs|plain"},
+    [OPTION_ADDRESSING] = {"addressing", "gs: segments through %gs; plain: a base pointer is added",
+                           TM_CHOICE, ADDRESSING_DEFAULT, .choices = "gs|plain"},
     [OPTION_HEAP_MB] = {"heap_mb", "size of the heap in MiB", TM_INT, "1024", 16, 32768, NULL},
     {NULL, NULL, TM_INT, NULL, 0, 0, NULL},
 };
@@ -511,7 +533,8 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
         for (unsigned i = 1; i <= tm_c7.segments; i++) {
             struct c7_segment *s = &tm_c7.segment[i];
             s->message = machine_alloc(C7_INBOX_ENTRIES * sizeof *s->message);
-            s->dirty_pages = machine_alloc_aligned((tm_c7.end_page / 64 + 1) * sizeof *s->dirty_pages, 64);
+            s->dirty_pages =
+                machine_alloc_aligned((tm_c7.end_page / 64 + 1) * sizeof *s->dirty_pages, 64);
             if (s->message == NULL || s->dirty_pages == NULL) {
                 snprintf(why, why_size, "out of memory");
                 c7_stop();
@@ -521,7 +544,8 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
         catch_faults();
     }
     if (tm_c7.oversubscribed) {
-        const uint64_t all = tm_c7.segments == 64 ? UINT64_MAX : (UINT64_C(1) << tm_c7.segments) - 1;
+        const uint64_t all =
+            tm_c7.segments == 64 ? UINT64_MAX : (UINT64_C(1) << tm_c7.segments) - 1;
         tm_c7.free_segments = all;
         atomic_store(&tm_c7.live, all);
     }

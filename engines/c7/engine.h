@@ -1,30 +1,33 @@
 /*
  * c7 - object-based software transactional memory after C7, the STM library of PyPy.
  *
- * A. Rigo, R. Meier, "PyPy-STM" (the library's revision of 2017, read as facts, not as code); R. Meier,
- * A. Rigo, T. Gross, "A transactional system for structured parallelism in dynamic languages", 2016.
- * README.md in this folder has the picture of the memory, the protocols and what differs from the original;
- * internal.h has the data structures, their owners and the invariants.
+ * A. Rigo, R. Meier, "PyPy-STM" (the library's revision of 2017, read as facts, not as code); R.
+ * Meier, A. Rigo, T. Gross, "A transactional system for structured parallelism in dynamic
+ * languages", 2016. README.md in this folder has the picture of the memory, the protocols and what
+ * differs from the original; internal.h has the data structures, their owners and the invariants.
  *
- * In short.  A reference is an offset.  Each running block has a memory segment of its own, which %gs points
- * to (addressing=plain: a base pointer that is added), so the same reference reads each thread's own view.
- * A read stores one byte, the block's read version, into the marker of the object; there is no branch in it.
- * A write tests one flag of the object; the slow path behind it runs once per object and block and takes the
- * object's owner byte (so write-write conflicts are found at once), makes the page private, and notes the
- * object.  commit=pause stops all other threads, looks for their markers on the written objects, and copies
- * the objects to segment 0, the committed state, and to all private copies.  commit=log stops nobody: it tells
- * those segments that hold a written page, and they bring their view up to date when they look.
+ * In short.  A reference is an offset.  Each running block has a memory segment of its own, which
+ * %gs points to (addressing=plain: a base pointer that is added), so the same reference reads each
+ * thread's own view. A read stores one byte, the block's read version, into the marker of the
+ * object; there is no branch in it. A write tests one flag of the object; the slow path behind it
+ * runs once per object and block and takes the object's owner byte (so write-write conflicts are
+ * found at once), makes the page private, and notes the object.  commit=pause stops all other
+ * threads, looks for their markers on the written objects, and copies the objects to segment 0, the
+ * committed state, and to all private copies.  commit=log stops nobody: it tells those segments
+ * that hold a written page, and they bring their view up to date when they look.
  *
  * Guarantees
- *  - Opacity: nobody but its own thread changes what a running block sees.  With commit=pause all others stand
- *    at safe points when a commit changes their views, and a block whose reads have changed is aborted there;
- *    with commit=log a view changes when its own thread imports, and only if nothing that was read changed.
- *  - Privatization and publication safe: a commit is complete in every view (pause), or announced to every
- *    view that could show the old state (log), before the block ends.
- *  - Progress: the older block wins, an irrevocable one always.  With commit=log a reader always loses to a
- *    committer, but a block that has lost often runs with its inbox locked and cannot be invalidated any more.
- *  - Not claimed: freedom from data races in C11's terms.  Data is plain memory; synchronisation is in the
- *    protocol's words (all of them C11 atomics).
+ *  - Opacity: nobody but its own thread changes what a running block sees.  With commit=pause all
+ * others stand at safe points when a commit changes their views, and a block whose reads have
+ * changed is aborted there; with commit=log a view changes when its own thread imports, and only if
+ * nothing that was read changed.
+ *  - Privatization and publication safe: a commit is complete in every view (pause), or announced
+ * to every view that could show the old state (log), before the block ends.
+ *  - Progress: the older block wins, an irrevocable one always.  With commit=log a reader always
+ * loses to a committer, but a block that has lost often runs with its inbox locked and cannot be
+ * invalidated any more.
+ *  - Not claimed: freedom from data races in C11's terms.  Data is plain memory; synchronisation is
+ * in the protocol's words (all of them C11 atomics).
  */
 #ifndef ALLCORES_C7_ENGINE_H
 #define ALLCORES_C7_ENGINE_H
@@ -40,12 +43,13 @@ struct tm_thread {
     bool direct;                /* setup, verify, teardown: segment 0, accesses are immediate */
     bool bound;                 /* the segment is this thread's for good */
     struct tm_checkpoint checkpoint;
-    uint64_t age;           /* of the current block, kept over its executions; UINT64_MAX: not begun */
-    unsigned losses;        /* executions of the current block that were thrown away */
-    uint32_t changes_begin; /* more threads than segments: commits so far when the execution began */
-    uint64_t rng;           /* for the back-off */
-    uint64_t start_ns;      /* of this execution; only while common.timed */
-    int64_t length;         /* tm_should_break: how long a transaction may become, see internal.h */
+    uint64_t age;    /* of the current block, kept over its executions; UINT64_MAX: not begun */
+    unsigned losses; /* executions of the current block that were thrown away */
+    uint32_t
+        changes_begin; /* more threads than segments: commits so far when the execution began */
+    uint64_t rng;      /* for the back-off */
+    uint64_t start_ns; /* of this execution; only while common.timed */
+    int64_t length;    /* tm_should_break: how long a transaction may become, see internal.h */
     struct tm_thread *next; /* in the queue for a segment */
     _Atomic uint32_t given; /* number of the segment that was handed over in the queue; a futex */
     _Atomic uint32_t nap;   /* always 0: a word to sleep on for a time */
@@ -56,9 +60,9 @@ enum {
     C7_WRITE_BARRIER = 1 /* header flag: the next write must take the slow path */
 };
 
-/* Bit-fields, because an access to one has the alias set of its structure, whereas a plain byte may alias
- * everything: the compiler then keeps the version in a register over a loop and stores the marker of an
- * object that a loop keeps reading once. */
+/* Bit-fields, because an access to one has the alias set of its structure, whereas a plain byte may
+ * alias everything: the compiler then keeps the version in a register over a loop and stores the
+ * marker of an object that a loop keeps reading once. */
 struct c7_marker {
     uint8_t version : 8;
 };
@@ -103,8 +107,8 @@ struct c7_version {
 #define TM_READ_AT(ref, field, i) TM_READ(ref, (ref)->field[i])
 #define TM_WRITE_AT(ref, field, i, v) TM_WRITE(ref, (ref)->field[i], v)
 
-/* Privatised data is in this thread's own view; a change of it must reach the others before they can find the
- * object again, so it is a transaction of its own. */
+/* Privatised data is in this thread's own view; a change of it must reach the others before they
+ * can find the object again, so it is a transaction of its own. */
 #define TM_PLAIN_READ(ref, lvalue) ((void)(ref), C7_AT(lvalue))
 #define TM_PLAIN_WRITE(ref, lvalue, v)                                                             \
     ({                                                                                             \
@@ -114,7 +118,8 @@ struct c7_version {
                           TM_TO_BITS(tm_p_, tm_p_));                                               \
     })
 
-/* The rest of a write to the field at offset `field` of the object at offset `object`, whose flag is set. */
+/* The rest of a write to the field at offset `field` of the object at offset `object`, whose flag
+ * is set. */
 void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field);
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits);
@@ -145,11 +150,12 @@ _Noreturn void tm_block_retry(struct tm_thread *self);
 _Noreturn void tm_block_restart(struct tm_thread *self);
 void tm_irrevocable(struct tm_thread *self);
 
-/* What the inline half knows of a segment: the allocation limit, which others overwrite with 0 to signal. */
+/* What the inline half knows of a segment: the allocation limit, which others overwrite with 0 to
+ * signal. */
 struct c7_signal {
-    _Atomic uintptr_t limit; /* end of the allocation block; 0: look at tm_c7_attention.  Set to 0 by
-                                everybody, set back by the segment's thread */
-    int64_t budget;          /* tm_should_break: what is left of the transaction's length; its thread's */
+    _Atomic uintptr_t limit; /* end of the allocation block; 0: look at tm_c7_attention.  Set to 0
+                                by everybody, set back by the segment's thread */
+    int64_t budget; /* tm_should_break: what is left of the transaction's length; its thread's */
 };
 
 TM_INLINE void tm_safepoint(struct tm_thread *self) {

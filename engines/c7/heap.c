@@ -1,12 +1,12 @@
 /*
- * heap.c - allocation: objects are bumped out of blocks of private pages; freed memory of small objects is used
- * again by length, longer objects have runs of whole pages.
+ * heap.c - allocation: objects are bumped out of blocks of private pages; freed memory of small
+ * objects is used again by length, longer objects have runs of whole pages.
  *
- * Runs come from a buddy system (K. Knowlton, "A fast storage allocator", 1965) whose lists live beside the heap,
- * because a free page may be mapped by nobody.  What a block allocates is private to its segment until it commits,
- * and what it frees is free when it has committed: nobody else can have a reference then but blocks that are
- * bound to abort, and see I2 and I6 (commit=log: they keep their own view of the memory) or I5 (commit=pause: they
- * have been told).
+ * Runs come from a buddy system (K. Knowlton, "A fast storage allocator", 1965) whose lists live
+ * beside the heap, because a free page may be mapped by nobody.  What a block allocates is private
+ * to its segment until it commits, and what it frees is free when it has committed: nobody else can
+ * have a reference then but blocks that are bound to abort, and see I2 and I6 (commit=log: they
+ * keep their own view of the memory) or I5 (commit=pause: they have been told).
  */
 #include "internal.h"
 
@@ -24,17 +24,14 @@ void *tm_c7_memory(size_t bytes, const char *what) {
     return p;
 }
 
-void tm_c7_push(struct c7_chunks *list, struct c7_chunk chunk) {
-    if (tm_unlikely(list->count == list->capacity)) {
-        const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
-        struct c7_chunk *larger = tm_c7_memory(capacity * sizeof *larger, "list of written objects");
-        if (list->count > 0)
-            memcpy(larger, list->at, list->count * sizeof *larger);
-        machine_free(list->at);
-        list->at = larger;
-        list->capacity = capacity;
-    }
-    list->at[list->count++] = chunk;
+TM_COLD void tm_c7_grow(struct c7_chunks *list) {
+    const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+    struct c7_chunk *larger = tm_c7_memory(capacity * sizeof *larger, "list of written objects");
+    if (list->count > 0)
+        memcpy(larger, list->at, list->count * sizeof *larger);
+    machine_free(list->at);
+    list->at = larger;
+    list->capacity = capacity;
 }
 
 static void push_slot(struct c7_slots *slots, uint32_t unit) {
@@ -56,7 +53,8 @@ static void lock_heap(void) {
 }
 static void unlock_heap(void) { atomic_store_explicit(&tm_c7.heap_lock, 0, memory_order_release); }
 
-/* ---- runs of pages -------------------------------------------------------------------------------- */
+/* ---- runs of pages
+ * -------------------------------------------------------------------------------- */
 
 /* Indices are those of pages from the heap's first on.  Under heap_lock. */
 static void list_run(uint32_t run, unsigned order) {
@@ -96,7 +94,8 @@ static void give_run(uint32_t page, unsigned order) {
     unlock_heap();
 }
 
-/* First page of a run of 2^order pages; *fresh: nobody has ever used them.  C7_NO_RUN when there is none. */
+/* First page of a run of 2^order pages; *fresh: nobody has ever used them.  C7_NO_RUN when there is
+ * none. */
 static uint32_t take_run(unsigned order, bool *fresh) {
     lock_heap();
     unsigned from = order;
@@ -129,21 +128,23 @@ static unsigned order_of(uint32_t units) {
 
 static _Noreturn TM_COLD void heap_is_full(size_t bytes) {
     const size_t heap_mb = tm_c7.heap_bytes >> 20;
-    tm_fatal("c7: the heap of %zu MiB is full (tm_new of %zu bytes); try c7:heap_mb=%zu", heap_mb, bytes,
-             2 * heap_mb);
+    tm_fatal("c7: the heap of %zu MiB is full (tm_new of %zu bytes); try c7:heap_mb=%zu", heap_mb,
+             bytes, 2 * heap_mb);
 }
 
-/* ---- allocation ----------------------------------------------------------------------------------- */
+/* ---- allocation
+ * ----------------------------------------------------------------------------------- */
 
-/* Messages about the earlier life of memory that comes from other segments must not be applied to the new
- * object: they were sent before that memory was free, so they are here now. */
+/* Messages about the earlier life of memory that comes from other segments must not be applied to
+ * the new object: they were sent before that memory was free, so they are here now. */
 static void settle(struct tm_thread *self) {
     if (!self->direct && tm_c7.commit == C7_LOG && !tm_c7.alone)
         tm_c7_import(self);
 }
 
 /* Pages for this segment; kept in s->taken meanwhile, for an abort in between. */
-static uint32_t new_pages(struct tm_thread *self, unsigned order, size_t bytes, enum c7_kind *kind) {
+static uint32_t new_pages(struct tm_thread *self, unsigned order, size_t bytes,
+                          enum c7_kind *kind) {
     struct c7_segment *s = self->segment;
     bool fresh = false;
     const uint32_t page = take_run(order, &fresh);
@@ -197,7 +198,8 @@ static bool take_slots(struct tm_thread *self, uint32_t units) {
     return mine->count > 0;
 }
 
-static uint32_t allocate_small(struct tm_thread *self, uint32_t units, size_t bytes, enum c7_kind *kind) {
+static uint32_t allocate_small(struct tm_thread *self, uint32_t units, size_t bytes,
+                               enum c7_kind *kind) {
     struct c7_segment *s = self->segment;
     struct c7_slots *slots = &s->slots[units];
     if (slots->count > 0 ||
@@ -232,7 +234,8 @@ void TM_SEG *tm_alloc(struct tm_thread *self, size_t bytes) {
     tm_safepoint(self);
     if (bytes > tm_c7.heap_bytes)
         heap_is_full(bytes);
-    const uint32_t units = bytes <= C7_UNIT ? 1 : (uint32_t)((bytes + C7_UNIT - 1) >> C7_UNIT_SHIFT);
+    const uint32_t units =
+        bytes <= C7_UNIT ? 1 : (uint32_t)((bytes + C7_UNIT - 1) >> C7_UNIT_SHIFT);
     s->signal.budget -= (int64_t)units * C7_UNIT;
     enum c7_kind kind;
     uint32_t unit;
@@ -251,10 +254,12 @@ void TM_SEG *tm_alloc(struct tm_thread *self, size_t bytes) {
         object->tm_header.flags = C7_WRITE_BARRIER;
     else
         tm_c7_push(&s->written, (struct c7_chunk){unit, unit, units, kind});
-    return (void TM_SEG *)((uintptr_t)unit << C7_UNIT_SHIFT); /* NOLINT(performance-no-int-to-ptr) */
+    return (void TM_SEG *)((uintptr_t)unit
+                           << C7_UNIT_SHIFT); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* ---- giving memory back --------------------------------------------------------------------------- */
+/* ---- giving memory back
+ * --------------------------------------------------------------------------- */
 
 static void give_object(struct c7_segment *s, uint32_t unit, uint32_t units) {
     if (units > C7_SMALL_UNITS) {
@@ -297,7 +302,8 @@ void tm_c7_heap_abort(struct c7_segment *s) {
         if (c->kind != C7_FRESH && c->kind != C7_REUSED)
             continue;
         const uintptr_t offset = (uintptr_t)c->start << C7_UNIT_SHIFT;
-        /* What was bumped out of the block that is still in use goes back by setting `next` back. */
+        /* What was bumped out of the block that is still in use goes back by setting `next` back.
+         */
         if (same_block && offset >= s->begin_next && offset < s->begin_end)
             continue;
         give_object(s, c->start, c->units);
@@ -311,7 +317,8 @@ void tm_c7_heap_abort(struct c7_segment *s) {
     s->written.count = 0;
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * ------------------------------------------------------------------------------- */
 
 void tm_c7_heap_start(void) {
     const uint32_t pages = tm_c7.end_page - tm_c7.first_page;

@@ -1,25 +1,29 @@
 /*
  * log.c - commit=log: commits that stop nobody and, where nobody looks, tell nobody.
  *
- * A directory says which segments hold a page: as in a distributed shared memory with lazy release consistency
- * (P. Keleher, A. Cox, W. Zwaenepoel, "Lazy release consistency for software distributed shared memory", ISCA 1992)
- * a page is inaccessible to a segment until its thread touches it; the fault makes the segment a holder.  A commit
- * locks its own inbox and those of the other holders of the pages it has written, checks that its own inbox has
- * nothing that it has read, copies its objects to segment 0, and leaves in the other inboxes a note for each object.
- * Whoever finds notes copies these objects from segment 0, if he has read none of them; otherwise his snapshot
- * cannot be extended (T. Riegel, P. Felber, C. Fetzer, "A lazy snapshot algorithm with eager validation", DISC 2006)
- * and he starts again.  So two blocks that touch different pages share no word at all, and a commit costs what
- * actual sharing costs, by page.  c8, the successor of C7, validates against one global commit log instead.
+ * A directory says which segments hold a page: as in a distributed shared memory with lazy release
+ * consistency (P. Keleher, A. Cox, W. Zwaenepoel, "Lazy release consistency for software
+ * distributed shared memory", ISCA 1992) a page is inaccessible to a segment until its thread
+ * touches it; the fault makes the segment a holder.  A commit locks its own inbox and those of the
+ * other holders of the pages it has written, checks that its own inbox has nothing that it has
+ * read, copies its objects to segment 0, and leaves in the other inboxes a note for each object.
+ * Whoever finds notes copies these objects from segment 0, if he has read none of them; otherwise
+ * his snapshot cannot be extended (T. Riegel, P. Felber, C. Fetzer, "A lazy snapshot algorithm with
+ * eager validation", DISC 2006) and he starts again.  So two blocks that touch different pages
+ * share no word at all, and a commit costs what actual sharing costs, by page.  c8, the successor
+ * of C7, validates against one global commit log instead.
  *
- * Why it is serializable.  A block that writes takes place while it holds the locks: its reads are valid then
- * (nothing it holds can change, I6, and its inbox is empty), and its writes appear.  One that only reads took place
- * when its inbox was empty last (I7).  Real time: a commit that ended before a block began has left its note.
+ * Why it is serializable.  A block that writes takes place while it holds the locks: its reads are
+ * valid then (nothing it holds can change, I6, and its inbox is empty), and its writes appear.  One
+ * that only reads took place when its inbox was empty last (I7).  Real time: a commit that ended
+ * before a block began has left its note.
  */
 #include "internal.h"
 
 enum { LOCK_SPINS = 300 };
 
-/* ---- locks ------------------------------------------------------------------------------------------ */
+/* ---- locks
+ * ------------------------------------------------------------------------------------------ */
 
 static bool try_lock(struct c7_segment *s) {
     for (unsigned n = 0; n < LOCK_SPINS; n++) {
@@ -31,7 +35,9 @@ static bool try_lock(struct c7_segment *s) {
     return false;
 }
 
-static void unlock(struct c7_segment *s) { atomic_store_explicit(&s->lock, 0, memory_order_release); }
+static void unlock(struct c7_segment *s) {
+    atomic_store_explicit(&s->lock, 0, memory_order_release);
+}
 
 /* Nobody keeps it for long: only its own thread does, and that is us. */
 static void lock_own(struct tm_thread *self) {
@@ -44,8 +50,8 @@ static void unlock_segments(uint64_t segments) {
         unlock(&tm_c7.segment[__builtin_ctzll(m) + 1]);
 }
 
-/* In ascending order, all or none.  An irrevocable block keeps its own lock until it ends, and may be waiting for
- * us: so whoever fails gives back what he has. */
+/* In ascending order, all or none.  An irrevocable block keeps its own lock until it ends, and may
+ * be waiting for us: so whoever fails gives back what he has. */
 static bool lock_segments(uint64_t segments) {
     for (uint64_t m = segments; m != 0; m &= m - 1)
         if (!try_lock(&tm_c7.segment[__builtin_ctzll(m) + 1])) {
@@ -75,7 +81,8 @@ void tm_c7_unlock_all(const struct c7_segment *s) {
     unlock_segments((atomic_load(&tm_c7.live) & ~s->bit) | (s->holds_lock ? 0 : s->bit));
 }
 
-/* ---- the inbox, under its lock ----------------------------------------------------------------------- */
+/* ---- the inbox, under its lock
+ * ----------------------------------------------------------------------- */
 
 /* Segment 0's state of the piece goes to where the segment has private pages. */
 static void refresh(const struct c7_segment *s, uint32_t start, uint32_t units) {
@@ -98,8 +105,8 @@ static void refresh_pages(struct c7_segment *s) {
     s->overflow = false;
 }
 
-/* Brings the view up to date.  In a block: NULL, or the message that tells of an object that was read; then
- * nothing has been changed. */
+/* Brings the view up to date.  In a block: NULL, or the message that tells of an object that was
+ * read; then nothing has been changed. */
 static const struct c7_message *apply(struct c7_segment *s) {
     static const struct c7_message unknown = {0, 0, 0, 0};
     if (tm_c7_running(s)) {
@@ -125,7 +132,8 @@ static _Noreturn void abort_for(struct tm_thread *self, const struct c7_message 
 
 static void post(struct c7_segment *to, const struct c7_segment *from, const struct c7_chunk *c) {
     if (!to->overflow && to->messages < C7_INBOX_ENTRIES) {
-        to->message[to->messages++] = (struct c7_message){c->object, c->start, c->units, from->number};
+        to->message[to->messages++] =
+            (struct c7_message){c->object, c->start, c->units, from->number};
         return;
     }
     const uint32_t low = tm_c7_page(c->start), high = tm_c7_page(c->start + c->units - 1) + 1;
@@ -186,15 +194,16 @@ void tm_c7_wait_log(struct tm_thread *self) {
     }
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------ */
+/* ---- commit
+ * ------------------------------------------------------------------------------------------ */
 
 /* The other segments that hold pages of the chunk. */
 static uint64_t holders_of(const struct c7_segment *s, const struct c7_chunk *c) {
     if (c->units == 0)
         return 0;
     uint64_t found = 0;
-    for (uint32_t page = tm_c7_page(c->start), last = tm_c7_page(c->start + c->units - 1); page <= last;
-         page++)
+    for (uint32_t page = tm_c7_page(c->start), last = tm_c7_page(c->start + c->units - 1);
+         page <= last; page++)
         found |= atomic_load_explicit(&tm_c7.holders[page], memory_order_relaxed);
     return found & ~s->bit;
 }
@@ -240,8 +249,8 @@ static uint64_t lock_for_commit(struct tm_thread *self) {
 static void convert_readers(const struct c7_segment *s, const struct c7_chunk *c, uint64_t others) {
     if (c->units == 0 || c->kind == C7_FRESH)
         return; /* nobody has a reference to a new object */
-    for (uint32_t page = tm_c7_page(c->start), last = tm_c7_page(c->start + c->units - 1); page <= last;
-         page++) {
+    for (uint32_t page = tm_c7_page(c->start), last = tm_c7_page(c->start + c->units - 1);
+         page <= last; page++) {
         const uint64_t holders = atomic_load_explicit(&tm_c7.holders[page], memory_order_relaxed);
         const uint64_t privates = atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed);
         for (uint64_t m = holders & others & ~privates & ~s->bit; m != 0; m &= m - 1)
@@ -291,7 +300,8 @@ void tm_c7_commit_log(struct tm_thread *self) {
     unlock_segments(locked);
 }
 
-/* ---- first touch -------------------------------------------------------------------------------------- */
+/* ---- first touch
+ * -------------------------------------------------------------------------------------- */
 
 bool tm_c7_fault(uintptr_t address) {
     if (tm_c7.reserve == NULL || tm_c7.commit != C7_LOG || tm_c7.alone ||
@@ -306,8 +316,9 @@ bool tm_c7_fault(uintptr_t address) {
         return false;
     struct tm_thread *self = s->thread;
     tm_c7_lock_all(self);
-    /* What the page shows is the state of now, so the rest of the view must be, too.  The compiler may not have
-     * stored the markers of the loop that we come from, so a block cannot find out whether it may go on. */
+    /* What the page shows is the state of now, so the rest of the view must be, too.  The compiler
+     * may not have stored the markers of the loop that we come from, so a block cannot find out
+     * whether it may go on. */
     const bool stale = atomic_load_explicit(&s->pending, memory_order_relaxed) != 0;
     const bool running = tm_c7_running(s);
     if (stale && !running)

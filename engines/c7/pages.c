@@ -1,8 +1,10 @@
 /*
- * pages.c - the memory map of c7: one reservation, segments at equal distances, frames in one memfd.
+ * pages.c - the memory map of c7: one reservation, segments at equal distances, frames in one
+ * memfd.
  *
- * README.md has the picture.  A page of a segment is in one of three states: inaccessible (commit=log: not held),
- * shared (mapped read-only to segment 0's frame), or private (mapped to a frame of its own).
+ * README.md has the picture.  A page of a segment is in one of three states: inaccessible
+ * (commit=log: not held), shared (mapped read-only to segment 0's frame), or private (mapped to a
+ * frame of its own).
  */
 #include "internal.h"
 
@@ -15,7 +17,8 @@
 enum { MARKERS_MEMSET_MAX = 1 << 18 }; /* bytes: up to here zeroing is cheaper than remapping */
 
 static _Noreturn void map_failed(const char *what) {
-    tm_fatal("c7: %s failed: %s (many small mappings? see vm.max_map_count)", what, strerror(errno));
+    tm_fatal("c7: %s failed: %s (many small mappings? see vm.max_map_count)", what,
+             strerror(errno));
 }
 
 static char *page_address(const struct c7_segment *s, uint32_t page) {
@@ -56,8 +59,8 @@ static void fill_frames(const struct c7_segment *s, uint32_t page, uint32_t coun
 
 static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
     for (uint32_t p = page; p < page + count; p++)
-        /* Release: pairs with the load of a committer that has stopped us, or has our inbox lock; the copy is
-         * complete. */
+        /* Release: pairs with the load of a committer that has stopped us, or has our inbox lock;
+         * the copy is complete. */
         atomic_fetch_or_explicit(&tm_c7.privates[p], s->bit, memory_order_release);
     s->private_pages += count;
 }
@@ -82,7 +85,8 @@ void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
     }
     if (is_shared(s, page)) {
         const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
-        const uint32_t window = (page - tm_c7.first_page) / C7_BATCH_PAGES * C7_BATCH_PAGES + tm_c7.first_page;
+        const uint32_t window =
+            (page - tm_c7.first_page) / C7_BATCH_PAGES * C7_BATCH_PAGES + tm_c7.first_page;
         uint32_t low = page, high = page + 1;
         while (low > window && is_shared(s, low - 1))
             low--;
@@ -106,7 +110,8 @@ void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
 
 void tm_c7_convert(struct c7_segment *s, uint32_t page) {
     fill_frames(s, page, 1);
-    map_frames(s, page, 1, true); /* replaces the mapping at once: a reader sees the same contents */
+    map_frames(s, page, 1,
+               true); /* replaces the mapping at once: a reader sees the same contents */
     set_private(s, page, 1);
 }
 
@@ -135,7 +140,8 @@ static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
             atomic_fetch_and_explicit(&tm_c7.holders[p], ~s->bit, memory_order_relaxed);
     }
     /* The frames go back to the system; where that fails they are only kept. */
-    (void)fallocate(tm_c7.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, frame(s, low), (off_t)bytes);
+    (void)fallocate(tm_c7.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, frame(s, low),
+                    (off_t)bytes);
 }
 
 void tm_c7_reshare(struct c7_segment *s) {
@@ -174,7 +180,8 @@ void tm_c7_next_version(struct c7_segment *s) {
     *version = 1;
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * ------------------------------------------------------------------------------- */
 
 static void *reserve(size_t bytes, int protection) {
     void *p = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -190,8 +197,8 @@ static bool map_segment(unsigned i) {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
     const size_t markers = (tm_c7.heap_bytes >> C7_UNIT_SHIFT) + C7_PAGE;
     if (mmap(s->base + C7_CONTROL, C7_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ||
-        mmap(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers, PROT_READ | PROT_WRITE, flags, -1, 0) ==
-            MAP_FAILED)
+        mmap(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers, PROT_READ | PROT_WRITE, flags, -1,
+             0) == MAP_FAILED)
         return false;
     *tm_c7_read_version(s) = 1;
     if (i > 0 && logging())
@@ -202,7 +209,8 @@ static bool map_segment(unsigned i) {
 
 bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     tm_c7.heap_bytes = heap_mb << 20;
-    /* Markers of the heap, at its offset / 16, must lie behind the control page and end before the heap. */
+    /* Markers of the heap, at its offset / 16, must lie behind the control page and end before the
+     * heap. */
     tm_c7.heap = tm_c7.heap_bytes / 8 < (1U << 20) ? 1U << 20 : tm_c7.heap_bytes / 8;
     const size_t end = tm_c7.heap + tm_c7.heap_bytes;
     tm_c7.first_page = (uint32_t)(tm_c7.heap >> C7_PAGE_SHIFT);
@@ -219,7 +227,8 @@ bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     tm_c7.owner = reserve(tm_c7.owner_bytes, PROT_READ | PROT_WRITE);
     tm_c7.holders = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
     tm_c7.privates = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
-    if (tm_c7.reserve == NULL || tm_c7.owner == NULL || tm_c7.holders == NULL || tm_c7.privates == NULL)
+    if (tm_c7.reserve == NULL || tm_c7.owner == NULL || tm_c7.holders == NULL ||
+        tm_c7.privates == NULL)
         goto failed;
     for (unsigned i = 0; i < count; i++)
         if (!map_segment(i))

@@ -1,13 +1,15 @@
 /*
  * pause.c - commit=pause, the protocol of the original: a commit stops all other threads.
  *
- * The handshake.  `stop` is odd while somebody has stopped the others.  The committer makes it odd, then overwrites
- * all other segments' allocation limits, then waits until none of them is in C7_RUNNING.  A thread publishes
- * C7_RUNNING by an exchange and looks at its limit behind that; of the two sides at least one sees the other
- * (Dekker; all sequentially consistent).  A thread that sees its limit gone sets it back first and looks at
- * `stop` then: whoever signals after that overwrites it again, so no signal is lost.
+ * The handshake.  `stop` is odd while somebody has stopped the others.  The committer makes it odd,
+ * then overwrites all other segments' allocation limits, then waits until none of them is in
+ * C7_RUNNING.  A thread publishes C7_RUNNING by an exchange and looks at its limit behind that; of
+ * the two sides at least one sees the other (Dekker; all sequentially consistent).  A thread that
+ * sees its limit gone sets it back first and looks at `stop` then: whoever signals after that
+ * overwrites it again, so no signal is lost.
  *
- * Committers that come too late stand at a safe point like everybody else, so nobody waits for a waiter.
+ * Committers that come too late stand at a safe point like everybody else, so nobody waits for a
+ * waiter.
  */
 #include "internal.h"
 
@@ -34,8 +36,10 @@ static uint32_t wait_for_go(void) {
 void tm_c7_stand(struct c7_segment *s) {
     if (!pausing())
         return;
-    /* Release: the committer sees the markers.  It naps when it has waited for long, and needs no wake-up. */
-    atomic_store_explicit(&s->phase, tm_c7_running(s) ? C7_PAUSED : C7_OUTSIDE, memory_order_release);
+    /* Release: the committer sees the markers.  It naps when it has waited for long, and needs no
+     * wake-up. */
+    atomic_store_explicit(&s->phase, tm_c7_running(s) ? C7_PAUSED : C7_OUTSIDE,
+                          memory_order_release);
 }
 
 void tm_c7_leave(struct c7_segment *s) {
@@ -62,7 +66,8 @@ void tm_c7_run(struct c7_segment *s) {
     }
 }
 
-/* All other threads stand at safe points when this returns; false: this execution has been told to abort. */
+/* All other threads stand at safe points when this returns; false: this execution has been told to
+ * abort. */
 static bool stop_others(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     tm_c7_stand(s);
@@ -102,8 +107,9 @@ static uint64_t readers(uint64_t paused, uint32_t object) {
     return found;
 }
 
-/* The other segments whose blocks stand at safe points.  A thread that comes back from one is in C7_RUNNING for a
- * moment, until it sees that it is to wait: so the phase says only who is outside. */
+/* The other segments whose blocks stand at safe points.  A thread that comes back from one is in
+ * C7_RUNNING for a moment, until it sees that it is to wait: so the phase says only who is outside.
+ */
 static uint64_t paused_segments(const struct c7_segment *s) {
     uint64_t paused = 0;
     for (uint64_t m = atomic_load(&tm_c7.live) & ~s->bit; m != 0; m &= m - 1) {
@@ -120,8 +126,9 @@ static void copy_to_privates(const struct c7_segment *s, const struct c7_chunk *
         const uint32_t page = tm_c7_page(unit);
         uint32_t next = (page + 1) << (C7_PAGE_SHIFT - C7_UNIT_SHIFT);
         next = next < end ? next : end;
-        for (uint64_t m = atomic_load_explicit(&tm_c7.privates[page], memory_order_acquire) & ~s->bit; m != 0;
-             m &= m - 1)
+        for (uint64_t m =
+                 atomic_load_explicit(&tm_c7.privates[page], memory_order_acquire) & ~s->bit;
+             m != 0; m &= m - 1)
             tm_c7_copy(tm_c7_at(&tm_c7.segment[__builtin_ctzll(m) + 1], unit), tm_c7_at(s, unit),
                        next - unit);
         unit = next;
