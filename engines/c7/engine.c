@@ -333,7 +333,7 @@ static TM_COLD void write_card(struct tm_thread *self, uint32_t object, uint32_t
                (struct c7_chunk){object, card, (card_end < end ? card_end : end) - card, C7_PIECE});
 }
 
-/* Not all of the object is private yet, or messages wait. */
+/* The object is ours, but not all of it is private yet, or messages wait, or the list is full. */
 static TM_COLD void write_unprepared(struct tm_thread *self, uint32_t object, uint32_t units) {
     struct c7_segment *s = self->segment;
     const size_t i = s->written.count;
@@ -345,30 +345,54 @@ static TM_COLD void write_unprepared(struct tm_thread *self, uint32_t object, ui
     *tm_c7_header(s, object) &= ~C7_HEADER_BARRIER;
 }
 
+/* Everything but the first write of a short object that nobody else wants. */
+static TM_COLD void write_unusual(struct tm_thread *self, uint32_t object, uint32_t units,
+                                  uintptr_t field) {
+    if (self->direct)
+        return;
+    if (self->common.depth == 0)
+        tm_fatal("tm_set outside of a block");
+    if (units > C7_SMALL_UNITS) {
+        write_card(self, object, units, field);
+        return;
+    }
+    tm_c7_own(self, object, object);
+    write_unprepared(self, object, units);
+}
+
+/* The common case calls nothing: see to it that what is rare ends the function. */
 void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
     struct c7_segment *s = self->segment;
     const uint32_t unit = tm_c7_unit(object);
-    uint64_t *header = tm_c7_header(s, unit);
+    tm_c7_word *header = (tm_c7_word *)(self->base + object);
     const uint32_t units = (uint32_t)*header;
-    if (tm_unlikely(self->direct))
-        return;
-    if (tm_unlikely(self->common.depth == 0))
-        tm_fatal("tm_set outside of a block");
-    if (tm_unlikely(units > C7_SMALL_UNITS)) {
-        write_card(self, unit, units, field);
+    __builtin_prefetch(tm_c7.segment[0].base + object, 1); /* where the commit will copy it */
+    /* In direct mode there is no list, so it is full. */
+    if (tm_unlikely(units > C7_SMALL_UNITS || s->written.count == s->written.capacity ||
+                    self->common.depth == 0)) {
+        write_unusual(self, unit, units, field);
         return;
     }
-    __builtin_prefetch(tm_c7_at(&tm_c7.segment[0], unit), 1); /* where the commit will copy it */
-    tm_c7_own(self, unit, unit);
-    const uint32_t last = unit + units - 1;
+    const uint8_t me = (uint8_t)s->number;
+    uint8_t nobody = 0;
+    if (tm_c7.alone) {
+        atomic_store_explicit(&tm_c7.owner[unit], me, memory_order_relaxed);
+    } else if (tm_unlikely(!atomic_compare_exchange_strong_explicit(
+                   &tm_c7.owner[unit], &nobody, me, memory_order_acquire, memory_order_relaxed))) {
+        write_unusual(self, unit, units, field);
+        return;
+    }
+    /* Pages are looked at, as messages are, behind the owner byte: nothing of the object changes
+     * any more. */
+    const uint32_t last = unit + units - 1, page = tm_c7_page(unit);
     if (tm_unlikely(!tm_c7_is_private(s, unit) ||
-                    (tm_c7_page(last) != tm_c7_page(unit) && !tm_c7_is_private(s, last)) ||
-                    atomic_load_explicit(&s->pending, memory_order_acquire) != 0)) {
+                    (tm_c7_page(last) != page && !tm_c7_is_private(s, last)) ||
+                    atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
         write_unprepared(self, unit, units);
         return;
     }
-    tm_c7_push(&s->written, (struct c7_chunk){unit, unit, units, C7_OLD});
-    mark(s, unit);
+    s->written.at[s->written.count++] = (struct c7_chunk){unit, unit, units, C7_OLD};
+    *(uint8_t *)(self->base + unit) = *(const uint8_t *)(self->base + C7_CONTROL);
     *header &= ~C7_HEADER_BARRIER;
 }
 

@@ -349,22 +349,25 @@ void tm_c7_unlock_all(const struct c7_segment *self);
 
 typedef long long tm_c7_v16 __attribute__((vector_size(16), may_alias));
 
-/* Short objects by words, which the processor can forward from the stores that the block has just
- * made. */
+/* The empty assembly keeps the loop what it is: most objects have a few units only. */
 TM_INLINE void tm_c7_copy(char *to, const char *from, uint32_t units) {
-    if (units <= 8)
-        for (uint32_t i = 0; i < 2 * units; i++)
-            ((tm_c7_word *)to)[i] = ((const tm_c7_word *)from)[i];
-    else
-        for (uint32_t i = 0; i < units; i++)
-            ((tm_c7_v16 *)to)[i] = ((const tm_c7_v16 *)from)[i];
+    for (size_t i = 0, bytes = (size_t)units * C7_UNIT; i < bytes; i += C7_UNIT) {
+        *(tm_c7_v16 *)(to + i) = *(const tm_c7_v16 *)(from + i);
+        __asm__ volatile("" : "+r"(i));
+    }
 }
 
-/* A commit: the piece goes to segment 0, with the write barrier on. */
+/* A commit: the piece goes to segment 0, with the write barrier on.  The first unit by words,
+ * because the processor forwards the block's latest stores to loads of the same size only. */
 TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
-    if (c->kind == C7_OLD || c->kind == C7_FRESH || c->kind == C7_REUSED)
-        *tm_c7_header(s, c->start) |= C7_HEADER_BARRIER;
-    tm_c7_copy(tm_c7_at(&tm_c7.segment[0], c->start), tm_c7_at(s, c->start), c->units);
+    tm_c7_word *from = tm_c7_header(s, c->start), *to = tm_c7_header(&tm_c7.segment[0], c->start);
+    if (tm_likely(c->kind < C7_TAKEN)) {
+        to[0] = from[0] |= C7_HEADER_BARRIER;
+        to[1] = from[1];
+        tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
+    } else {
+        tm_c7_copy((char *)to, (const char *)from, c->units);
+    }
 }
 
 /* Behind it: others may own the object. */
