@@ -368,26 +368,30 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
     const uint32_t units = (uint32_t)*header;
     __builtin_prefetch(tm_c7.segment[0].base + object, 1); /* where the commit will copy it */
     /* In direct mode there is no list, so it is full. */
-    if (tm_unlikely(units > C7_SMALL_UNITS || s->written.count == s->written.capacity ||
-                    self->common.depth == 0)) {
+    if (tm_unlikely(units > C7_SMALL_UNITS || s->written.count == s->written.capacity)) {
         write_unusual(self, unit, units, field);
         return;
     }
     const uint8_t me = (uint8_t)s->number;
-    uint8_t nobody = 0;
     if (tm_c7.alone) {
         atomic_store_explicit(&tm_c7.owner[unit], me, memory_order_relaxed);
-    } else if (tm_unlikely(!atomic_compare_exchange_strong_explicit(
-                   &tm_c7.owner[unit], &nobody, me, memory_order_acquire, memory_order_relaxed))) {
-        write_unusual(self, unit, units, field);
-        return;
+    } else {
+        uint8_t nobody = 0;
+        if (tm_unlikely(!atomic_compare_exchange_strong_explicit(
+                &tm_c7.owner[unit], &nobody, me, memory_order_acquire, memory_order_relaxed))) {
+            write_unusual(self, unit, units, field);
+            return;
+        }
+        /* Messages are looked at behind the owner byte: nothing of the object changes any more. */
+        if (tm_unlikely(atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
+            write_unprepared(self, unit, units);
+            return;
+        }
     }
-    /* Pages are looked at, as messages are, behind the owner byte: nothing of the object changes
-     * any more. */
-    const uint32_t last = unit + units - 1, page = tm_c7_page(unit);
-    if (tm_unlikely(!tm_c7_is_private(s, unit) ||
-                    (tm_c7_page(last) != page && !tm_c7_is_private(s, last)) ||
-                    atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
+    const uint32_t page = tm_c7_page(unit), last = tm_c7_page(unit + units - 1);
+    if (tm_unlikely((atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed) &
+                     atomic_load_explicit(&tm_c7.privates[last], memory_order_relaxed) & s->bit) ==
+                    0)) {
         write_unprepared(self, unit, units);
         return;
     }

@@ -92,11 +92,29 @@ struct c7_version {
          ((const struct c7_version __seg_gs *)C7_CONTROL)->value)
 #endif
 
+/* Elements of arrays, and plain data, are read through the base address in both variants: gcc
+ * (12.2) vectorises loops over %gs accesses, but where elements do not lie side by side it drops
+ * the segment prefix.  The empty assembly keeps loops over fields from being vectorised at all; it
+ * costs no instruction. */
+#define C7_FLAT(lvalue) (*(__typeof__(C7_RVALUE(lvalue)) *)(self->base + (uintptr_t) & (lvalue)))
+/* An expression of the lvalue's type without qualifiers and address space; for __typeof__ only. */
+#define C7_RVALUE(lvalue)                                                                          \
+    ({                                                                                             \
+        __auto_type tm_t_ = (lvalue);                                                              \
+        tm_t_;                                                                                     \
+    })
+
 #define TM_READ(ref, lvalue)                                                                       \
     ({                                                                                             \
         C7_MARK(ref);                                                                              \
+        __asm__ volatile("" ::);                                                                   \
         __auto_type tm_v_ = C7_AT(lvalue);                                                         \
         tm_v_;                                                                                     \
+    })
+#define TM_READ_AT(ref, field, i)                                                                  \
+    ({                                                                                             \
+        C7_MARK(ref);                                                                              \
+        C7_FLAT((ref)->field[i]);                                                                  \
     })
 #define TM_WRITE(ref, lvalue, v)                                                                   \
     ({                                                                                             \
@@ -104,16 +122,14 @@ struct c7_version {
             tm_c7_write(self, (uintptr_t)(ref), (uintptr_t) & (lvalue));                           \
         (void)(C7_AT(lvalue) = (v));                                                               \
     })
-#define TM_READ_AT(ref, field, i) TM_READ(ref, (ref)->field[i])
 #define TM_WRITE_AT(ref, field, i, v) TM_WRITE(ref, (ref)->field[i], v)
 
 /* Privatised data is in this thread's own view; a change of it must reach the others before they
  * can find the object again, so it is a transaction of its own. */
-#define TM_PLAIN_READ(ref, lvalue) ((void)(ref), C7_AT(lvalue))
+#define TM_PLAIN_READ(ref, lvalue) ((void)(ref), C7_FLAT(lvalue))
 #define TM_PLAIN_WRITE(ref, lvalue, v)                                                             \
     ({                                                                                             \
-        __auto_type tm_p_ = C7_AT(lvalue); /* for its type, without the address space */           \
-        tm_p_ = (v);                                                                               \
+        __typeof__(C7_RVALUE(lvalue)) tm_p_ = (v);                                                 \
         tm_c7_plain_write(self, (uintptr_t)(ref), (uintptr_t) & (lvalue), sizeof(lvalue),          \
                           TM_TO_BITS(tm_p_, tm_p_));                                               \
     })
