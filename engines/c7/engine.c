@@ -403,8 +403,8 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits) {
     atomic (self) {
-        if ((tm_c7_object(self->segment, tm_c7_unit(object))->tm_header.flags & C7_WRITE_BARRIER) !=
-            0)
+        if ((((const struct c7_object *)(self->base + object))->tm_header.flags &
+             C7_WRITE_BARRIER) != 0)
             tm_c7_write(self, object, field);
         memcpy(self->base + field, &bits, bytes);
     }

@@ -234,28 +234,28 @@ void TM_SEG *tm_alloc(struct tm_thread *self, size_t bytes) {
     tm_safepoint(self);
     if (bytes > tm_c7.heap_bytes)
         heap_is_full(bytes);
-    const uint32_t units =
-        bytes <= C7_UNIT ? 1 : (uint32_t)((bytes + C7_UNIT - 1) >> C7_UNIT_SHIFT);
-    s->signal.budget -= (int64_t)units * C7_UNIT;
     enum c7_kind kind;
-    uint32_t unit;
+    uintptr_t offset;
+    uint32_t units = bytes <= C7_UNIT ? 1 : (uint32_t)((bytes + C7_UNIT - 1) >> C7_UNIT_SHIFT);
     if (units <= C7_SMALL_UNITS) {
-        unit = allocate_small(self, units, bytes, &kind);
+        offset = (uintptr_t)allocate_small(self, units, bytes, &kind) << C7_UNIT_SHIFT;
+        memset(s->base + offset, 0, (size_t)units * C7_UNIT);
     } else {
-        const uint32_t page = new_pages(self, order_of(units), bytes, &kind);
-        unit = tm_c7_unit((uintptr_t)page << C7_PAGE_SHIFT);
+        units = (uint32_t)((bytes + C7_LARGE_OFFSET + C7_UNIT - 1) >> C7_UNIT_SHIFT);
+        offset = ((uintptr_t)new_pages(self, order_of(units), bytes, &kind) << C7_PAGE_SHIFT) +
+                 C7_LARGE_OFFSET;
+        if (kind != C7_FRESH) /* fresh pages are zero */
+            memset(s->base + offset - C7_LARGE_OFFSET, 0, (size_t)units * C7_UNIT);
     }
-    char *at = tm_c7_at(s, unit);
-    if (kind != C7_FRESH || units <= C7_SMALL_UNITS) /* fresh pages are zero */
-        memset(at, 0, (size_t)units * C7_UNIT);
-    struct c7_object *object = (struct c7_object *)at;
+    s->signal.budget -= (int64_t)units * C7_UNIT;
+    struct c7_object *object = (struct c7_object *)(s->base + offset);
     object->tm_header.units = units;
+    const uint32_t unit = tm_c7_unit(offset);
     if (self->direct)
         object->tm_header.flags = C7_WRITE_BARRIER;
     else
         tm_c7_push(&s->written, (struct c7_chunk){unit, unit, units, kind});
-    return (void TM_SEG *)((uintptr_t)unit
-                           << C7_UNIT_SHIFT); /* NOLINT(performance-no-int-to-ptr) */
+    return (void TM_SEG *)offset; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* ---- giving memory back
@@ -281,7 +281,8 @@ void tm_release(struct tm_thread *self, const void TM_SEG *object) {
     if (object == NULL)
         return;
     const uint32_t unit = tm_c7_unit((uintptr_t)object);
-    const uint32_t units = tm_c7_object(s, unit)->tm_header.units;
+    const uint32_t units =
+        ((const struct c7_object *)(s->base + (uintptr_t)object))->tm_header.units;
     if (self->direct)
         give_object(s, unit, units);
     else

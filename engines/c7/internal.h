@@ -39,6 +39,8 @@ enum {
     C7_UNIT = 1 << C7_UNIT_SHIFT,
     C7_CARD_SHIFT = 8, /* 32 items of 8 bytes */
     C7_CARD = 1 << C7_CARD_SHIFT,
+    C7_LARGE_OFFSET =
+        8, /* where a long object starts in its first unit: so its items are aligned to 16 */
     C7_SMALL_UNITS = 128,    /* longer objects have pages of their own, and cards */
     C7_BATCH_PAGES = 16,     /* made private at once, where nothing speaks against it */
     C7_BLOCK_ORDER = 4,      /* an allocation block has 2^this pages */
@@ -238,14 +240,11 @@ TM_INLINE char *tm_c7_at(const struct c7_segment *s, uint32_t unit) {
 struct c7_object {
     TM_HEADER;
 };
-TM_INLINE struct c7_object *tm_c7_object(const struct c7_segment *s, uint32_t unit) {
-    return (struct c7_object *)(s->base + ((uintptr_t)unit << C7_UNIT_SHIFT));
-}
-
 /* Length and flag as one word: bytes stored one by one could not be forwarded to the loads of a
  * copy. */
 #define C7_HEADER_BARRIER ((uint64_t)C7_WRITE_BARRIER << 32)
 typedef uint64_t tm_c7_word __attribute__((may_alias));
+/* Of a short object; that of a long one is the word behind it. */
 TM_INLINE tm_c7_word *tm_c7_header(const struct c7_segment *s, uint32_t unit) {
     return (tm_c7_word *)tm_c7_at(s, unit);
 }
@@ -362,7 +361,8 @@ TM_INLINE void tm_c7_copy(char *to, const char *from, uint32_t units) {
 TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
     tm_c7_word *from = tm_c7_header(s, c->start), *to = tm_c7_header(&tm_c7.segment[0], c->start);
     if (tm_likely(c->kind < C7_TAKEN)) {
-        to[0] = from[0] |= C7_HEADER_BARRIER;
+        from[c->units > C7_SMALL_UNITS] |= C7_HEADER_BARRIER;
+        to[0] = from[0];
         to[1] = from[1];
         tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
     } else {
