@@ -64,8 +64,11 @@ void tm_c7_obey(struct tm_thread *self) {
                     atomic_load_explicit(&s->doomed_object, memory_order_relaxed));
 }
 
-TM_COLD void tm_c7_contend(struct tm_thread *self, uint32_t owner, uint32_t object, uint32_t unit) {
+TM_COLD void tm_c7_contend(struct tm_thread *self, uint32_t object, uint32_t unit) {
+    const uint32_t owner = atomic_load(&tm_c7.owner[unit]);
     struct c7_segment *s = self->segment, *other = &tm_c7.segment[owner];
+    if (owner == 0 || owner == s->number)
+        return;
     const uint32_t serial = atomic_load(&other->serial);
     if (atomic_load(&tm_c7.owner[unit]) != owner)
         return;
@@ -98,12 +101,18 @@ void tm_c7_roll_back(struct tm_thread *self) {
     const struct c7_segment *committed = &tm_c7.segment[0];
     if (self->common.timed)
         self->common.stats.wasted_ns += machine_now_ns() - self->start_ns;
+    const bool lock =
+        s->written.count > 0 && tm_c7.commit == C7_LOG && !tm_c7.alone && !s->holds_lock;
+    if (lock) /* somebody may be committing what we believed to own */
+        tm_c7_lock_own(self);
     for (size_t i = 0; i < s->written.count; i++) {
         const struct c7_chunk *c = &s->written.at[i];
         if (c->kind == C7_OLD || c->kind == C7_PIECE)
             tm_c7_copy(tm_c7_at(s, c->start), tm_c7_at(committed, c->start), c->units);
         tm_c7_disown(c); /* whoever takes it next sees that our view is out of this */
     }
+    if (lock)
+        tm_c7_unlock(s);
     tm_c7_heap_abort(s);
 }
 

@@ -372,21 +372,15 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
         write_unusual(self, unit, units, field);
         return;
     }
-    const uint8_t me = (uint8_t)s->number;
-    if (tm_c7.alone) {
-        atomic_store_explicit(&tm_c7.owner[unit], me, memory_order_relaxed);
-    } else {
-        uint8_t nobody = 0;
-        if (tm_unlikely(!atomic_compare_exchange_strong_explicit(
-                &tm_c7.owner[unit], &nobody, me, memory_order_acquire, memory_order_relaxed))) {
-            write_unusual(self, unit, units, field);
-            return;
-        }
-        /* Messages are looked at behind the owner byte: nothing of the object changes any more. */
-        if (tm_unlikely(atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
-            write_unprepared(self, unit, units);
-            return;
-        }
+    if (tm_unlikely(!tm_c7_try_own(s, unit))) {
+        write_unusual(self, unit, units, field);
+        return;
+    }
+    /* Messages are looked at behind the owner byte: what had it before has left its message by
+     * then. */
+    if (tm_unlikely(atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
+        write_unprepared(self, unit, units);
+        return;
     }
     const uint32_t page = tm_c7_page(unit), last = tm_c7_page(unit + units - 1);
     if (tm_unlikely((atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed) &
@@ -548,6 +542,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     tm_c7.segments = threads < most ? threads : most;
     tm_c7.commit = options[OPTION_COMMIT].choice == 1 ? C7_LOG : C7_PAUSE;
     tm_c7.alone = tm_c7.segments == 1;
+    tm_c7.by_exchange = tm_c7.commit == C7_PAUSE && !tm_c7.alone;
     tm_c7.oversubscribed = threads > tm_c7.segments;
 #if !defined(C7_PLAIN)
     tm_c7.fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) != 0;

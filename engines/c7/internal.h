@@ -4,24 +4,31 @@
  *
  * Invariants
  *  I1 Segment 0 is the committed state: outside of a commit's copying it shows nothing of running
- * blocks.  Only direct mode and a commit store to it. I2 A segment never stores to a page that it
- * maps shared (they are mapped read-only): it makes the page private first.  Objects are created on
- * private pages. I3 owner[u] != 0 for the first unit of an old object, or a unit at the start of a
- * card, that a running execution has written; that segment alone may commit the object.  Every such
- * byte is in its `written`. I4 The flag C7_WRITE_BARRIER of an object is clear only in the view of
- * a segment whose running execution created the object, or owns all of it.  In segment 0 it is
- * always set. I5 commit=pause: `stop` is odd exactly while one segment commits; then no other
- * segment is in C7_RUNNING, and all views agree with segment 0 but for what their own executions
- * have written or created. I6 commit=log: a segment's bit in holders[p] is set exactly while it may
- * access page p.  Whoever changes holders or commits to page p holds the inbox locks of all
- * segments concerned: to set a bit, those of all live ones; to commit, its own and those of the
- * holders of p.  So while a segment holds its own lock, the committed contents of the pages that it
- * holds do not change, and nobody becomes a holder of anything. I7 commit=log: what a segment sees
- * on the pages it holds is the committed state of one moment, the moment at which its inbox was
- * empty last, plus what its own execution did.  A block that only reads took place then. I8 Threads
- * that wait for an owner byte or for the token hold no lock, and give up when they are told to
- *     abort.  Waits go from the older to the younger block only (the irrevocable one counts as the
- * oldest).
+ *     blocks.  Only direct mode and a commit store to it.
+ *  I2 A segment never stores to a page that it maps shared (these are mapped read-only): it makes
+ *     the page private first.  Objects are created on private pages.
+ *  I3 owner[u] == n, u the first unit of an old object or the second one of a card: segment n's
+ *     running execution has written it, and it stands in `written`.  Only n stores that value, and
+ *     takes it back at the end.  With commit=pause only n may commit the object then.  With
+ *     commit=log the bytes find conflicts early, but each is taken by a load and a store, so in a
+ *     race two segments may go on: what is written is marked as read, too, so the one that commits
+ *     first invalidates the other.
+ *  I4 The flag C7_WRITE_BARRIER of an object is clear only in the view of a segment whose running
+ *     execution created the object, or owns all of it.  In segment 0 it is always set.
+ *  I5 commit=pause: `stop` is odd exactly while one segment commits (or comes, or leaves); in a
+ *     commit no other segment is in C7_RUNNING but for the moment until it sees that it is to wait,
+ *     and all views agree with segment 0 but for what their own executions have written.
+ *  I6 commit=log: a segment's bit in holders[p] is set exactly while it may access page p.  To set
+ *     a bit takes the inbox locks of all live segments; to commit to page p, the own one and those
+ *     of its holders.  So while a segment has its own lock, the committed contents of the pages
+ *     that it holds do not change, and nobody becomes a holder of anything.  (Pages that nobody has
+ *     a reference into are the exception: their new user becomes a holder at once.)
+ *  I7 commit=log: what a segment sees on the pages that it holds is the committed state of one
+ *     moment, the last one at which its inbox was empty, plus what its own execution did.  A block
+ *     that only reads took place then.
+ *  I8 A thread that waits for an owner byte or for the token holds no lock, and gives up when it is
+ *     told to abort.  Waits go from the older to the younger block (the irrevocable one counts as
+ *     the oldest), so there is no circle of them.
  */
 #ifndef ALLCORES_C7_INTERNAL_H
 #define ALLCORES_C7_INTERNAL_H
@@ -168,6 +175,7 @@ struct c7_global {
     _Alignas(128) enum c7_commit commit;
     bool alone;          /* one segment: nobody to stop, to tell, or to conflict with */
     bool fsgsbase;       /* the instructions that set %gs may be used */
+    bool by_exchange;    /* owner bytes are taken by compare-and-swap */
     bool oversubscribed; /* more threads than segments */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
@@ -293,8 +301,8 @@ void *tm_c7_memory(size_t bytes, const char *what);
 /* ---- conflict.c: who wins, waiting, giving up --------------------------------------------------
  */
 
-/* The unit is owned by another segment: waits until it is not, or aborts. */
-void tm_c7_contend(struct tm_thread *self, uint32_t owner, uint32_t object, uint32_t unit);
+/* The unit was owned by another segment: waits until it is not, or aborts. */
+void tm_c7_contend(struct tm_thread *self, uint32_t object, uint32_t unit);
 /* Does the block of `a` win over that of `b`? */
 bool tm_c7_wins(const struct c7_segment *a, const struct c7_segment *b);
 /* Tells the execution `serial` of the segment to abort. */
@@ -340,6 +348,8 @@ void tm_c7_wait_log(struct tm_thread *self);
 /* The segment's thread touched a page that the segment does not hold.  False: the address is none
  * of ours. */
 bool tm_c7_fault(uintptr_t address);
+void tm_c7_lock_own(struct tm_thread *self);
+void tm_c7_unlock(struct c7_segment *s);
 void tm_c7_lock_all(struct tm_thread *self);
 void tm_c7_unlock_all(const struct c7_segment *self);
 
@@ -394,22 +404,27 @@ TM_INLINE void tm_c7_push(struct c7_chunks *list, struct c7_chunk chunk) {
     list->at[list->count++] = chunk;
 }
 
-/* Takes the owner byte of the unit, waiting for a younger owner to give it up, or aborts. */
+/* One try to take the owner byte of the unit; false: somebody else has it.  With commit=log two may
+ * believe to have it (I3), so it costs no atomic instruction. */
+TM_INLINE bool tm_c7_try_own(const struct c7_segment *s, uint32_t unit) {
+    _Atomic uint8_t *byte = &tm_c7.owner[unit];
+    const uint8_t me = (uint8_t)s->number;
+    uint8_t owner = 0;
+    if (tm_c7.by_exchange)
+        /* Acquire: pairs with the release of whoever had it: its commit is there. */
+        return atomic_compare_exchange_strong_explicit(byte, &owner, me, memory_order_acquire,
+                                                       memory_order_relaxed);
+    owner = atomic_load_explicit(byte, memory_order_acquire);
+    if (tm_unlikely(owner != 0 && owner != me))
+        return false;
+    atomic_store_explicit(byte, me, memory_order_relaxed);
+    return true;
+}
+
+/* Takes the owner byte, waiting for a younger owner to give it up, or aborts. */
 TM_INLINE void tm_c7_own(struct tm_thread *self, uint32_t object, uint32_t unit) {
-    const uint8_t me = (uint8_t)self->segment->number;
-    if (tm_c7.alone) {
-        atomic_store_explicit(&tm_c7.owner[unit], me, memory_order_relaxed);
-        return;
-    }
-    for (;;) {
-        uint8_t owner = 0;
-        /* Acquire: pairs with the release of whoever had it: its commit, or its message, is there.
-         */
-        if (tm_likely(atomic_compare_exchange_strong_explicit(
-                &tm_c7.owner[unit], &owner, me, memory_order_acquire, memory_order_relaxed)))
-            return;
-        tm_c7_contend(self, owner, object, unit);
-    }
+    while (tm_unlikely(!tm_c7_try_own(self->segment, unit)))
+        tm_c7_contend(self, object, unit);
 }
 
 #endif

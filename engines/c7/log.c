@@ -35,19 +35,19 @@ static bool try_lock(struct c7_segment *s) {
     return false;
 }
 
-static void unlock(struct c7_segment *s) {
+void tm_c7_unlock(struct c7_segment *s) {
     atomic_store_explicit(&s->lock, 0, memory_order_release);
 }
 
 /* Nobody keeps it for long: only its own thread does, and that is us. */
-static void lock_own(struct tm_thread *self) {
+void tm_c7_lock_own(struct tm_thread *self) {
     for (unsigned n = 0; !try_lock(self->segment); n++)
         tm_c7_spin(self, n);
 }
 
 static void unlock_segments(uint64_t segments) {
     for (uint64_t m = segments; m != 0; m &= m - 1)
-        unlock(&tm_c7.segment[__builtin_ctzll(m) + 1]);
+        tm_c7_unlock(&tm_c7.segment[__builtin_ctzll(m) + 1]);
 }
 
 /* In ascending order, all or none.  An irrevocable block keeps its own lock until it ends, and may
@@ -153,10 +153,10 @@ void tm_c7_import(struct tm_thread *self) {
     /* Acquire: pairs with the release of the sender. */
     if (s->holds_lock || atomic_load_explicit(&s->pending, memory_order_acquire) == 0)
         return;
-    lock_own(self);
+    tm_c7_lock_own(self);
     const struct c7_message *conflict = apply(s);
     const struct c7_message copy = conflict != NULL ? *conflict : (struct c7_message){0, 0, 0, 0};
-    unlock(s);
+    tm_c7_unlock(s);
     if (conflict != NULL)
         abort_for(self, &copy);
 }
@@ -165,11 +165,11 @@ void tm_c7_hold_inbox(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     if (s->holds_lock)
         return;
-    lock_own(self);
+    tm_c7_lock_own(self);
     const struct c7_message *conflict = apply(s);
     if (conflict != NULL) {
         const struct c7_message copy = *conflict;
-        unlock(s);
+        tm_c7_unlock(s);
         abort_for(self, &copy);
     }
     s->holds_lock = true;
@@ -177,16 +177,16 @@ void tm_c7_hold_inbox(struct tm_thread *self) {
 
 void tm_c7_release_inbox(struct c7_segment *s) {
     s->holds_lock = false;
-    unlock(s);
+    tm_c7_unlock(s);
 }
 
 void tm_c7_wait_log(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     for (;;) {
-        lock_own(self);
+        tm_c7_lock_own(self);
         const bool changed = apply(s) != NULL;
         atomic_store(&s->sleeping, !changed);
-        unlock(s);
+        tm_c7_unlock(s);
         if (changed)
             return;
         machine_wait(&s->pending, 0, UINT64_MAX);
@@ -220,7 +220,7 @@ static uint64_t lock_for_commit(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     for (unsigned n = 0;; n++) {
         if (!s->holds_lock)
-            lock_own(self);
+            tm_c7_lock_own(self);
         /* Nobody becomes a holder while we have our own lock (I6). */
         uint64_t others = all_holders(s);
         if (others == 0)
@@ -229,9 +229,9 @@ static uint64_t lock_for_commit(struct tm_thread *self) {
             if (lock_segments(others))
                 return others;
             if (!s->holds_lock)
-                unlock(s);
+                tm_c7_unlock(s);
         } else { /* locks are taken in ascending order */
-            unlock(s);
+            tm_c7_unlock(s);
             const uint64_t wanted = others | s->bit;
             if (lock_segments(wanted)) {
                 others = all_holders(s);
