@@ -102,11 +102,10 @@ void tm_c7_roll_back(struct tm_thread *self) {
     if (self->common.timed)
         self->common.stats.wasted_ns += machine_now_ns() - self->start_ns;
     const bool lock =
-        s->written.count > 0 && tm_c7.commit == C7_LOG && !tm_c7.alone && !s->holds_lock;
+        tm_c7_count(&s->written) > 0 && tm_c7.commit == C7_LOG && !tm_c7.alone && !s->holds_lock;
     if (lock) /* somebody may be committing what we believed to own */
         tm_c7_lock_own(self);
-    for (size_t i = 0; i < s->written.count; i++) {
-        const struct c7_chunk *c = &s->written.at[i];
+    for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++) {
         if (c->kind == C7_OLD || c->kind == C7_PIECE)
             tm_c7_copy(tm_c7_at(s, c->start), tm_c7_at(committed, c->start), c->units);
         tm_c7_disown(c); /* whoever takes it next sees that our view is out of this */

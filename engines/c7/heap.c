@@ -25,13 +25,14 @@ void *tm_c7_memory(size_t bytes, const char *what) {
 }
 
 TM_COLD void tm_c7_grow(struct c7_chunks *list) {
-    const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+    const size_t count = tm_c7_count(list), capacity = count == 0 ? 64 : 2 * count;
     struct c7_chunk *larger = tm_c7_memory(capacity * sizeof *larger, "list of written objects");
-    if (list->count > 0)
-        memcpy(larger, list->at, list->count * sizeof *larger);
+    if (count > 0)
+        memcpy(larger, list->at, count * sizeof *larger);
     machine_free(list->at);
     list->at = larger;
-    list->capacity = capacity;
+    list->next = larger + count;
+    list->end = larger + capacity;
 }
 
 static void push_slot(struct c7_slots *slots, uint32_t unit) {
@@ -290,16 +291,15 @@ void tm_release(struct tm_thread *self, const void TM_SEG *object) {
 }
 
 void tm_c7_heap_commit(struct c7_segment *s) {
-    for (size_t i = 0; i < s->freed.count; i++)
-        give_object(s, s->freed.at[i].start, s->freed.at[i].units);
-    s->freed.count = 0;
-    s->written.count = 0;
+    for (const struct c7_chunk *c = s->freed.at; c < s->freed.next; c++)
+        give_object(s, c->start, c->units);
+    s->freed.next = s->freed.at;
+    s->written.next = s->written.at;
 }
 
 void tm_c7_heap_abort(struct c7_segment *s) {
     const bool same_block = s->block_end == s->begin_end;
-    for (size_t i = s->written.count; i-- > 0;) {
-        const struct c7_chunk *c = &s->written.at[i];
+    for (const struct c7_chunk *c = s->written.next; c-- > s->written.at;) {
         if (c->kind != C7_FRESH && c->kind != C7_REUSED)
             continue;
         const uintptr_t offset = (uintptr_t)c->start << C7_UNIT_SHIFT;
@@ -314,8 +314,8 @@ void tm_c7_heap_abort(struct c7_segment *s) {
     if (s->taken != C7_NO_RUN)
         give_run(s->taken, s->taken_order);
     s->taken = C7_NO_RUN;
-    s->freed.count = 0;
-    s->written.count = 0;
+    s->freed.next = s->freed.at;
+    s->written.next = s->written.at;
 }
 
 /* ---- start and stop

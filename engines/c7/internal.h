@@ -87,10 +87,12 @@ enum c7_kind {
     C7_PIECE,  /* a card; its owner byte, at `start` + 1, says that it stands here */
 };
 
-struct c7_chunks { /* grows; owned by its segment */
-    struct c7_chunk *at;
-    size_t count, capacity;
+struct c7_chunks {                    /* grows; owned by its segment */
+    struct c7_chunk *at, *next, *end; /* its start, where the next goes, where it is full */
 };
+TM_INLINE size_t tm_c7_count(const struct c7_chunks *list) {
+    return (size_t)(list->next - list->at);
+}
 
 /* What a committer tells a segment that holds a page it has changed. */
 struct c7_message {
@@ -370,22 +372,27 @@ TM_INLINE void tm_c7_copy(char *to, const char *from, uint32_t units) {
  * because the processor forwards the block's latest stores to loads of the same size only. */
 TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
     tm_c7_word *from = tm_c7_header(s, c->start), *to = tm_c7_header(&tm_c7.segment[0], c->start);
-    if (tm_likely(c->kind < C7_TAKEN)) {
-        from[c->units > C7_SMALL_UNITS] |= C7_HEADER_BARRIER;
-        to[0] = from[0];
-        to[1] = from[1];
-        tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
-    } else {
-        tm_c7_copy((char *)to, (const char *)from, c->units);
-    }
+    tm_c7_word first = from[0], second = from[1];
+    if (tm_likely(c->kind == C7_OLD))
+        from[0] = first |= C7_HEADER_BARRIER;
+    else if (c->kind == C7_TAKEN)
+        return;
+    else if (c->kind != C7_PIECE && c->units <= C7_SMALL_UNITS)
+        from[0] = first |= C7_HEADER_BARRIER;
+    else if (c->kind != C7_PIECE)
+        from[1] = second |= C7_HEADER_BARRIER; /* see C7_LARGE_OFFSET */
+    to[0] = first;
+    to[1] = second;
+    tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
 }
 
 /* Behind it: others may own the object. */
 TM_INLINE void tm_c7_disown(const struct c7_chunk *c) {
-    if (c->kind == C7_OLD || c->kind == C7_TAKEN || c->kind == C7_PIECE)
-        /* Release: pairs with the acquire in tm_c7_own. */
-        atomic_store_explicit(&tm_c7.owner[c->kind == C7_PIECE ? c->start + 1 : c->start], 0,
-                              memory_order_release);
+    /* Release: pairs with the acquire in tm_c7_try_own. */
+    if (tm_likely(c->kind == C7_OLD) || c->kind == C7_TAKEN)
+        atomic_store_explicit(&tm_c7.owner[c->start], 0, memory_order_release);
+    else if (c->kind == C7_PIECE)
+        atomic_store_explicit(&tm_c7.owner[c->start + 1], 0, memory_order_release);
 }
 
 TM_INLINE bool tm_c7_running(const struct c7_segment *s) {
@@ -399,9 +406,9 @@ TM_INLINE void tm_c7_unsignal(struct c7_segment *s) {
 }
 
 TM_INLINE void tm_c7_push(struct c7_chunks *list, struct c7_chunk chunk) {
-    if (tm_unlikely(list->count == list->capacity))
+    if (tm_unlikely(list->next == list->end))
         tm_c7_grow(list);
-    list->at[list->count++] = chunk;
+    *list->next++ = chunk;
 }
 
 /* One try to take the owner byte of the unit; false: somebody else has it.  With commit=log two may

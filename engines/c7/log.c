@@ -210,8 +210,8 @@ static uint64_t holders_of(const struct c7_segment *s, const struct c7_chunk *c)
 
 static uint64_t all_holders(const struct c7_segment *s) {
     uint64_t found = 0;
-    for (size_t i = 0; i < s->written.count; i++)
-        found |= holders_of(s, &s->written.at[i]);
+    for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++)
+        found |= holders_of(s, c);
     return found & atomic_load_explicit(&tm_c7.live, memory_order_relaxed);
 }
 
@@ -276,14 +276,14 @@ void tm_c7_commit_log(struct tm_thread *self) {
         }
     }
     if (others != 0) {
-        for (size_t i = 0; i < s->written.count; i++)
-            convert_readers(s, &s->written.at[i], others);
+        for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++)
+            convert_readers(s, c, others);
         atomic_fetch_add_explicit(&tm_c7.clock, 1, memory_order_relaxed);
     }
-    for (size_t i = 0; i < s->written.count; i++) {
-        tm_c7_publish(s, &s->written.at[i]);
+    for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++) {
+        tm_c7_publish(s, c);
         if (others != 0)
-            notify(s, &s->written.at[i], others);
+            notify(s, c, others);
     }
     for (uint64_t m = others; m != 0; m &= m - 1) {
         struct c7_segment *other = &tm_c7.segment[__builtin_ctzll(m) + 1];
@@ -295,8 +295,8 @@ void tm_c7_commit_log(struct tm_thread *self) {
         if (atomic_load_explicit(&other->sleeping, memory_order_relaxed))
             machine_wake(&other->pending, 1);
     }
-    for (size_t i = 0; i < s->written.count; i++)
-        tm_c7_disown(&s->written.at[i]);
+    for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++)
+        tm_c7_disown(c);
     unlock_segments(locked);
 }
 

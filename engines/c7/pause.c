@@ -141,8 +141,8 @@ void tm_c7_commit_pause(struct tm_thread *self) {
     const uint64_t paused = paused_segments(s);
     uint64_t victims = 0;
     uint32_t peer = 0, object = 0;
-    for (size_t i = 0; go_on && paused != 0 && i < s->written.count; i++) {
-        const struct c7_chunk *c = &s->written.at[i];
+    for (const struct c7_chunk *c = s->written.at; go_on && paused != 0 && c < s->written.next;
+         c++) {
         if (c->kind != C7_OLD && c->kind != C7_TAKEN)
             continue;
         for (uint64_t m = readers(paused, c->object) & ~victims; m != 0; m &= m - 1) {
@@ -170,8 +170,7 @@ void tm_c7_commit_pause(struct tm_thread *self) {
     }
     if (victims != 0)
         atomic_fetch_add_explicit(&tm_c7.clock, 1, memory_order_relaxed);
-    for (size_t i = 0; i < s->written.count; i++) {
-        const struct c7_chunk *c = &s->written.at[i];
+    for (const struct c7_chunk *c = s->written.at; c < s->written.next; c++) {
         tm_c7_publish(s, c);
         copy_to_privates(s, c);
         tm_c7_disown(c);
