@@ -19,13 +19,15 @@
 
 /* Why an execution of a block was thrown away.  tm_cause_names (harness) follows this order. */
 enum tm_cause {
-    TM_VALIDATION, /* a value or version that was read has changed */
-    TM_EXPLICIT,   /* tm_abort_restart */
-    TM_UNKNOWN,    /* the runtime does not say (libitm) */
+    TM_VALIDATION,  /* a value or version that was read has changed */
+    TM_EXPLICIT,    /* tm_abort_restart */
+    TM_UNKNOWN,     /* the runtime does not say (libitm) */
+    TM_WRITE_WRITE, /* another block owns an object that this one wants to write */
+    TM_WRITE_READ,  /* another block writes, or has written, an object that this one has read */
     TM_CAUSES
 };
 #define TM_CAUSE_NAMES                                                                             \
-    { "validation", "explicit", "unknown" }
+    { "validation", "explicit", "unknown", "write_write", "write_read" }
 
 /*
  * Counters of one thread since it attached.  `commits` counts outermost blocks; a block that waited

@@ -20,6 +20,8 @@
  *   tm_irrevocable(self)           from here the block cannot abort: for I/O.  One at a time
  *   tm_safepoint(self)             long code without barriers: others may need this thread's
  *                                  attention
+ *   tm_should_break(self)          is it time to end this block?  For programs that decide
+ *                                  themselves how much work a block does, such as an interpreter
  *   tm_blocking(self) { ... }      outside of blocks, around a call that may block
  *   tm_plain_get/tm_plain_set(_at) data that this thread has privatised, outside of blocks
  *
@@ -132,10 +134,14 @@ TM_INLINE void tm_block_check(const struct tm_block *block) {
 #if !defined(TM_PLAIN_SET) /* engines whose plain data is no lvalue define it */
 #define TM_PLAIN_SET(lvalue, v) ((void)(TM_PLAIN(lvalue) = (v)))
 #endif
-#define tm_plain_get(ref, field) TM_PLAIN((ref)->field)
-#define tm_plain_set(ref, field, v) TM_PLAIN_SET((ref)->field, v)
-#define tm_plain_get_at(ref, field, i) TM_PLAIN((ref)->field[i])
-#define tm_plain_set_at(ref, field, i, v) TM_PLAIN_SET((ref)->field[i], v)
+#if !defined(TM_PLAIN_READ) /* engines that need the object define these two */
+#define TM_PLAIN_READ(ref, lvalue) TM_PLAIN(lvalue)
+#define TM_PLAIN_WRITE(ref, lvalue, v) TM_PLAIN_SET(lvalue, v)
+#endif
+#define tm_plain_get(ref, field) TM_PLAIN_READ((ref), (ref)->field)
+#define tm_plain_set(ref, field, v) TM_PLAIN_WRITE((ref), (ref)->field, v)
+#define tm_plain_get_at(ref, field, i) TM_PLAIN_READ((ref), (ref)->field[i])
+#define tm_plain_set_at(ref, field, i, v) TM_PLAIN_WRITE((ref), (ref)->field[i], v)
 
 #define tm_new(self_, type) ((TM_REF(type))tm_alloc((self_), sizeof(type)))
 #define tm_new_array(self_, type, field, n)                                                        \

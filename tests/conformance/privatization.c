@@ -43,7 +43,7 @@ static void *conformance_privatization_setup(TM_SELF, const struct tm_setup *set
 }
 
 /* Plain work on an object that this thread has detached. */
-static void work_privately(struct slot *slot, object_ref mine) {
+static void work_privately(TM_SELF, struct slot *slot, object_ref mine) {
     const uint64_t first = tm_plain_get_at(mine, word, 0);
     for (unsigned i = 0; i < WORDS; i++)
         EXPECT(slot, "a detached object was half written", tm_plain_get_at(mine, word, i), first);
@@ -86,7 +86,7 @@ static inline void conformance_privatization_run(TM_SELF, struct world *w, struc
     }
     if (mine == NULL)
         return;
-    work_privately(slot, mine);
+    work_privately(self, slot, mine);
     atomic (self) {
         tm_set(holder, object, mine);
     }

@@ -1,0 +1,261 @@
+/*
+ * pages.c - the memory map of c7: one reservation, segments at equal distances, frames in one
+ * memfd.
+ *
+ * README.md has the picture.  A page of a segment is in one of three states: inaccessible
+ * (commit=log: not held), shared (mapped read-only to segment 0's frame), or private (mapped to a
+ * frame of its own).
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MARKERS_MEMSET_MAX = 1 << 18 }; /* bytes: up to here zeroing is cheaper than remapping */
+
+static _Noreturn void map_failed(const char *what) {
+    tm_fatal("c7: %s failed: %s (many small mappings? see vm.max_map_count)", what,
+             strerror(errno));
+}
+
+static char *page_address(const struct c7_segment *s, uint32_t page) {
+    return s->base + ((uintptr_t)page << C7_PAGE_SHIFT);
+}
+
+/* Where the segment's frame of the page stands in the file. */
+static off_t frame(const struct c7_segment *s, uint32_t page) {
+    return (off_t)((uint64_t)s->number * tm_c7.heap_bytes +
+                   ((uint64_t)(page - tm_c7.first_page) << C7_PAGE_SHIFT));
+}
+
+static void map_frames(const struct c7_segment *s, uint32_t page, uint32_t count, bool own) {
+    const int protection = own ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int populate = count <= 4 * C7_BATCH_PAGES ? MAP_POPULATE : 0;
+    if (mmap(page_address(s, page), (size_t)count << C7_PAGE_SHIFT, protection,
+             MAP_SHARED | MAP_FIXED | populate, tm_c7.fd,
+             frame(own ? s : &tm_c7.segment[0], page)) == MAP_FAILED)
+        map_failed("mmap of pages");
+}
+
+/* The contents of segment 0's pages go into the segment's frames. */
+static void fill_frames(const struct c7_segment *s, uint32_t page, uint32_t count) {
+    const char *from = page_address(&tm_c7.segment[0], page);
+    size_t left = (size_t)count << C7_PAGE_SHIFT;
+    off_t to = frame(s, page);
+    while (left > 0) {
+        const ssize_t n = pwrite(tm_c7.fd, from, left, to);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            map_failed("copying pages");
+        from += n;
+        to += n;
+        left -= (size_t)n;
+    }
+}
+
+static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
+    for (uint32_t p = page; p < page + count; p++)
+        /* Release: pairs with the load of a committer that has stopped us, or has our inbox lock;
+         * the copy is complete. */
+        atomic_fetch_or_explicit(&tm_c7.privates[p], s->bit, memory_order_release);
+    s->private_pages += count;
+}
+
+static bool has(const _Atomic uint64_t *mask, uint32_t page, const struct c7_segment *s) {
+    return (atomic_load_explicit(&mask[page], memory_order_relaxed) & s->bit) != 0;
+}
+
+static bool logging(void) { return tm_c7.commit == C7_LOG && !tm_c7.alone; }
+
+static bool is_shared(const struct c7_segment *s, uint32_t page) {
+    return !has(tm_c7.privates, page, s) && (!logging() || has(tm_c7.holders, page, s));
+}
+
+void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
+    const bool lock = logging() && !s->holds_lock;
+    if (logging() && !has(tm_c7.holders, page, s))
+        (void)*(volatile char *)page_address(s, page); /* the fault makes it held */
+    if (lock) {
+        for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
+            tm_c7_spin(s->thread, n);
+    }
+    if (is_shared(s, page)) {
+        const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
+        const uint32_t window =
+            (page - tm_c7.first_page) / C7_BATCH_PAGES * C7_BATCH_PAGES + tm_c7.first_page;
+        uint32_t low = page, high = page + 1;
+        while (low > window && is_shared(s, low - 1))
+            low--;
+        while (high < window + C7_BATCH_PAGES && high < used && is_shared(s, high))
+            high++;
+        fill_frames(s, low, high - low);
+        map_frames(s, low, high - low, true);
+        set_private(s, low, high - low);
+    }
+    if (lock)
+        atomic_store_explicit(&s->lock, 0, memory_order_release);
+}
+
+void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
+    map_frames(s, page, count, true);
+    if (logging())
+        for (uint32_t p = page; p < page + count; p++)
+            atomic_fetch_or_explicit(&tm_c7.holders[p], s->bit, memory_order_relaxed);
+    set_private(s, page, count);
+}
+
+void tm_c7_convert(struct c7_segment *s, uint32_t page) {
+    fill_frames(s, page, 1);
+    map_frames(s, page, 1,
+               true); /* replaces the mapping at once: a reader sees the same contents */
+    set_private(s, page, 1);
+}
+
+void tm_c7_hold(struct c7_segment *s, uint32_t page) {
+    if ((atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed) & ~s->bit) != 0)
+        tm_c7_convert(s, page); /* somebody writes here: the next commit would convert it */
+    else
+        map_frames(s, page, 1, false);
+    atomic_fetch_or_explicit(&tm_c7.holders[page], s->bit, memory_order_relaxed);
+}
+
+/* Pages from low to below high are shared again (commit=log: not held). */
+static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
+    if (low >= high)
+        return;
+    const size_t bytes = (size_t)(high - low) << C7_PAGE_SHIFT;
+    if (!logging())
+        map_frames(s, low, high - low, false);
+    else if (mmap(page_address(s, low), bytes, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        map_failed("mmap of no pages");
+    for (uint32_t p = low; p < high; p++) {
+        if (has(tm_c7.privates, p, s))
+            atomic_fetch_and_explicit(&tm_c7.privates[p], ~s->bit, memory_order_relaxed);
+        if (has(tm_c7.holders, p, s))
+            atomic_fetch_and_explicit(&tm_c7.holders[p], ~s->bit, memory_order_relaxed);
+    }
+    /* The frames go back to the system; where that fails they are only kept. */
+    (void)fallocate(tm_c7.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, frame(s, low),
+                    (off_t)bytes);
+}
+
+void tm_c7_reshare(struct c7_segment *s) {
+    const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
+    /* The block that objects are being allocated from stays. */
+    const uint32_t block_end = (uint32_t)((s->block_end + C7_PAGE - 1) >> C7_PAGE_SHIFT);
+    uint32_t block = (uint32_t)(s->next >> C7_PAGE_SHIFT);
+    block = block < tm_c7.first_page ? tm_c7.first_page : block;
+    reset_pages(s, tm_c7.first_page, block < used ? block : used);
+    reset_pages(s, block_end > tm_c7.first_page ? block_end : tm_c7.first_page, used);
+    s->private_pages = 0;
+}
+
+void tm_c7_forget_pages(struct c7_segment *s) {
+    reset_pages(s, tm_c7.first_page, tm_c7.end_page);
+    s->private_pages = 0;
+    s->next = s->block_end = tm_c7.heap;
+    atomic_store(&s->signal.limit, s->block_end);
+}
+
+void tm_c7_next_version(struct c7_segment *s) {
+    uint8_t *version = tm_c7_read_version(s);
+    if (*version < C7_VERSION_MAX) {
+        ++*version;
+        return;
+    }
+    char *low = s->base + (tm_c7.heap >> C7_UNIT_SHIFT);
+    /* Acquire: what this execution has read was allocated before. */
+    const uintptr_t used = (uintptr_t)atomic_load_explicit(&tm_c7.used_end, memory_order_acquire)
+                           << C7_PAGE_SHIFT;
+    char *high = s->base + (used >> C7_UNIT_SHIFT);
+    if ((size_t)(high - low) <= MARKERS_MEMSET_MAX)
+        memset(low, 0, (size_t)(high - low));
+    else if (madvise(low, (size_t)(high - low), MADV_DONTNEED) != 0)
+        map_failed("zeroing of markers");
+    *version = 1;
+}
+
+/* ---- start and stop
+ * ------------------------------------------------------------------------------- */
+
+static void *reserve(size_t bytes, int protection) {
+    void *p = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Control page, markers and heap of segment i. */
+static bool map_segment(unsigned i) {
+    struct c7_segment *s = &tm_c7.segment[i];
+    s->number = i;
+    s->bit = i == 0 ? 0 : UINT64_C(1) << (i - 1);
+    s->base = tm_c7.reserve + i * tm_c7.stride;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    const size_t markers = (tm_c7.heap_bytes >> C7_UNIT_SHIFT) + C7_PAGE;
+    if (mmap(s->base + C7_CONTROL, C7_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ||
+        mmap(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers, PROT_READ | PROT_WRITE, flags, -1,
+             0) == MAP_FAILED)
+        return false;
+    *tm_c7_read_version(s) = 1;
+    if (i > 0 && logging())
+        return true;
+    return mmap(s->base + tm_c7.heap, tm_c7.heap_bytes, i == 0 ? PROT_READ | PROT_WRITE : PROT_READ,
+                MAP_SHARED | MAP_FIXED | MAP_NORESERVE, tm_c7.fd, 0) != MAP_FAILED;
+}
+
+bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
+    tm_c7.heap_bytes = heap_mb << 20;
+    /* Markers of the heap, at its offset / 16, must lie behind the control page and end before the
+     * heap. */
+    tm_c7.heap = tm_c7.heap_bytes / 8 < (1U << 20) ? 1U << 20 : tm_c7.heap_bytes / 8;
+    const size_t end = tm_c7.heap + tm_c7.heap_bytes;
+    tm_c7.first_page = (uint32_t)(tm_c7.heap >> C7_PAGE_SHIFT);
+    tm_c7.end_page = (uint32_t)(end >> C7_PAGE_SHIFT);
+    atomic_store(&tm_c7.used_end, tm_c7.first_page);
+    tm_c7.stride = (end + (4U << 20)) >> 21 << 21;
+    const size_t count = tm_c7.segments + 1;
+    tm_c7.owner_bytes = end >> C7_UNIT_SHIFT;
+    tm_c7.mask_bytes = (size_t)tm_c7.end_page * sizeof *tm_c7.holders;
+    tm_c7.fd = memfd_create("allcores-c7", MFD_CLOEXEC);
+    if (tm_c7.fd < 0 || ftruncate(tm_c7.fd, (off_t)(count * tm_c7.heap_bytes)) != 0)
+        goto failed;
+    tm_c7.reserve = reserve(count * tm_c7.stride, PROT_NONE);
+    tm_c7.owner = reserve(tm_c7.owner_bytes, PROT_READ | PROT_WRITE);
+    tm_c7.holders = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
+    tm_c7.privates = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
+    if (tm_c7.reserve == NULL || tm_c7.owner == NULL || tm_c7.holders == NULL ||
+        tm_c7.privates == NULL)
+        goto failed;
+    for (unsigned i = 0; i < count; i++)
+        if (!map_segment(i))
+            goto failed;
+    return true;
+failed:
+    snprintf(why, why_size, "cannot map %u segments of %zu MiB: %s", tm_c7.segments, heap_mb,
+             strerror(errno));
+    tm_c7_unmap();
+    return false;
+}
+
+static void unmap(void *p, size_t bytes) {
+    if (p != NULL)
+        munmap(p, bytes);
+}
+
+void tm_c7_unmap(void) {
+    unmap(tm_c7.reserve, (tm_c7.segments + 1) * tm_c7.stride);
+    unmap((void *)tm_c7.owner, tm_c7.owner_bytes);
+    unmap((void *)tm_c7.holders, tm_c7.mask_bytes);
+    unmap((void *)tm_c7.privates, tm_c7.mask_bytes);
+    tm_c7.reserve = NULL;
+    tm_c7.owner = NULL;
+    tm_c7.holders = NULL;
+    tm_c7.privates = NULL;
+    if (tm_c7.fd >= 0)
+        close(tm_c7.fd);
+    tm_c7.fd = -1;
+}
