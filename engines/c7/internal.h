@@ -352,8 +352,10 @@ void tm_c7_wait_log(struct tm_thread *self);
 bool tm_c7_fault(uintptr_t address);
 void tm_c7_lock_own(struct tm_thread *self);
 void tm_c7_unlock(struct c7_segment *s);
-void tm_c7_lock_all(struct tm_thread *self);
-void tm_c7_unlock_all(const struct c7_segment *self);
+/* The inbox locks of the own and all live segments; returns those that it took, for unlock_all.
+ * Nobody comes or leaves meanwhile. */
+uint64_t tm_c7_lock_all(struct tm_thread *self);
+void tm_c7_unlock_all(uint64_t locked);
 
 /* ---- small things ------------------------------------------------------------------------------
  */
