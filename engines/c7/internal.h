@@ -152,6 +152,7 @@ struct c7_segment {
     struct c7_slots slots[C7_SMALL_UNITS + 1]; /* free memory of small objects by length */
     uint64_t commits;                          /* since the last thought about private pages */
     uint64_t private_pages;                    /* made private since then */
+    _Atomic int32_t borders; /* between pages in different states: that many mappings, about */
 };
 
 /* A run of free pages of the page allocator (a buddy system). */
@@ -181,8 +182,9 @@ struct c7_global {
     bool oversubscribed; /* more threads than segments */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
-    int fd;        /* frames: page p of segment i is file page i * pages + p - first_page */
-    char *reserve; /* segment i starts at reserve + i * stride */
+    int32_t borders_max; /* a segment's share of the mappings that the kernel allows */
+    int fd;              /* frames: page p of segment i is file page i * pages + p - first_page */
+    char *reserve;       /* segment i starts at reserve + i * stride */
     size_t stride;
     uintptr_t heap; /* offset of the heap */
     size_t heap_bytes;
