@@ -59,6 +59,7 @@ enum {
     C7_RESHARE_COMMITS = 1 << 20, /* how often a segment thinks about giving private pages back */
     C7_RESHARE_PAGES = 1024,      /* when it has more than so many */
     C7_NAP_NS = 50000,
+    C7_SERIALS_TO_WRAP = 20000, /* twice the executions until the numbers wrap; even */
 };
 
 enum c7_commit { C7_PAUSE, C7_LOG };
