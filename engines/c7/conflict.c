@@ -39,10 +39,10 @@ void tm_c7_doom(struct c7_segment *victim, uint32_t serial, const struct c7_segm
     atomic_store_explicit(&victim->doomed_cause, cause, memory_order_relaxed);
     atomic_store_explicit(&victim->doomed_by, winner->number, memory_order_relaxed);
     atomic_store_explicit(&victim->doomed_object, unit, memory_order_relaxed);
-    /* Never back to an earlier execution: its doom may come late, and must not undo that of the
-     * current one. */
+    /* A doom of an earlier execution may come late, and must not undo that of the current one. (The
+     * numbers cannot be compared by size: they wrap, and the last doom may be hours old.) */
     uint32_t before = atomic_load(&victim->doomed);
-    while ((int32_t)(serial - before) > 0 &&
+    while (before != atomic_load(&victim->serial) &&
            !atomic_compare_exchange_weak(&victim->doomed, &before, serial))
         ;
     tm_c7_signal(victim);

@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <asm/prctl.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -111,9 +112,9 @@ static TM_COLD void reshare(struct tm_thread *self) {
     if (s->private_pages <= C7_RESHARE_PAGES)
         return;
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
-        tm_c7_lock_all(self);
+        const uint64_t locked = tm_c7_lock_all(self);
         tm_c7_reshare(s); /* messages about pages that it does not hold any more are ignored */
-        tm_c7_unlock_all(s);
+        tm_c7_unlock_all(locked);
     } else {
         tm_c7_reshare(s);
     }
@@ -416,8 +417,9 @@ void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field
 /* The segment gets, or loses, its thread: nobody commits meanwhile. */
 static void set_live(struct tm_thread *self, bool live) {
     struct c7_segment *s = self->segment;
+    uint64_t locked = 0;
     if (tm_c7.commit == C7_LOG) {
-        tm_c7_lock_all(self);
+        locked = tm_c7_lock_all(self);
     } else {
         for (uint32_t stop = 0;; machine_yield()) {
             stop = atomic_load(&tm_c7.stop);
@@ -434,13 +436,13 @@ static void set_live(struct tm_thread *self, bool live) {
         tm_c7_forget_pages(s);
     }
     s->left = !live;
-    if (tm_c7.commit == C7_LOG)
-        tm_c7_unlock_all(s);
-    if (live) /* it holds no page yet, so nothing that happens in between concerns it */
+    if (live)
         atomic_fetch_or(&tm_c7.live, s->bit);
     else
         atomic_fetch_and(&tm_c7.live, ~s->bit);
-    if (tm_c7.commit == C7_PAUSE) {
+    if (tm_c7.commit == C7_LOG) {
+        tm_c7_unlock_all(locked);
+    } else {
         atomic_fetch_add(&tm_c7.stop, 1);
         if (atomic_load(&tm_c7.stop_sleepers) > 0)
             machine_wake(&tm_c7.stop, UINT32_MAX);
@@ -489,8 +491,11 @@ static struct sigaction previous_action;
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)context;
-    if (tm_c7_fault((uintptr_t)info->si_addr))
+    const int saved = errno; /* the load that faulted may stand between a call and its errno */
+    if (tm_c7_fault((uintptr_t)info->si_addr)) {
+        errno = saved;
         return;
+    }
     sigaction(SIGSEGV, &previous_action,
               NULL); /* not ours: the access is repeated and ends there */
 }

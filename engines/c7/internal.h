@@ -59,6 +59,7 @@ enum {
     C7_RESHARE_COMMITS = 1 << 20, /* how often a segment thinks about giving private pages back */
     C7_RESHARE_PAGES = 1024,      /* when it has more than so many */
     C7_NAP_NS = 50000,
+    C7_SERIALS_TO_WRAP = 20000, /* twice the executions until the numbers wrap; even */
 };
 
 enum c7_commit { C7_PAUSE, C7_LOG };
@@ -152,6 +153,7 @@ struct c7_segment {
     struct c7_slots slots[C7_SMALL_UNITS + 1]; /* free memory of small objects by length */
     uint64_t commits;                          /* since the last thought about private pages */
     uint64_t private_pages;                    /* made private since then */
+    _Atomic int32_t borders; /* between pages in different states: that many mappings, about */
 };
 
 /* A run of free pages of the page allocator (a buddy system). */
@@ -181,8 +183,9 @@ struct c7_global {
     bool oversubscribed; /* more threads than segments */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
-    int fd;        /* frames: page p of segment i is file page i * pages + p - first_page */
-    char *reserve; /* segment i starts at reserve + i * stride */
+    int32_t borders_max; /* a segment's share of the mappings that the kernel allows */
+    int fd;              /* frames: page p of segment i is file page i * pages + p - first_page */
+    char *reserve;       /* segment i starts at reserve + i * stride */
     size_t stride;
     uintptr_t heap; /* offset of the heap */
     size_t heap_bytes;
@@ -352,8 +355,10 @@ void tm_c7_wait_log(struct tm_thread *self);
 bool tm_c7_fault(uintptr_t address);
 void tm_c7_lock_own(struct tm_thread *self);
 void tm_c7_unlock(struct c7_segment *s);
-void tm_c7_lock_all(struct tm_thread *self);
-void tm_c7_unlock_all(const struct c7_segment *self);
+/* The inbox locks of the own and all live segments; returns those that it took, for unlock_all.
+ * Nobody comes or leaves meanwhile. */
+uint64_t tm_c7_lock_all(struct tm_thread *self);
+void tm_c7_unlock_all(uint64_t locked);
 
 /* ---- small things ------------------------------------------------------------------------------
  */

@@ -61,7 +61,7 @@ static bool lock_segments(uint64_t segments) {
     return true;
 }
 
-void tm_c7_lock_all(struct tm_thread *self) {
+uint64_t tm_c7_lock_all(struct tm_thread *self) {
     const struct c7_segment *s = self->segment;
     const uint64_t own = s->holds_lock ? 0 : s->bit;
     for (unsigned n = 0;; n++) {
@@ -69,7 +69,7 @@ void tm_c7_lock_all(struct tm_thread *self) {
         const uint64_t all = (live & ~s->bit) | own;
         if (lock_segments(all)) {
             if (atomic_load(&tm_c7.live) == live)
-                return;
+                return all;
             unlock_segments(all);
         }
         tm_c7_spin(self, n);
@@ -77,9 +77,7 @@ void tm_c7_lock_all(struct tm_thread *self) {
     }
 }
 
-void tm_c7_unlock_all(const struct c7_segment *s) {
-    unlock_segments((atomic_load(&tm_c7.live) & ~s->bit) | (s->holds_lock ? 0 : s->bit));
-}
+void tm_c7_unlock_all(uint64_t locked) { unlock_segments(locked); }
 
 /* ---- the inbox, under its lock
  * ----------------------------------------------------------------------- */
@@ -315,7 +313,7 @@ bool tm_c7_fault(uintptr_t address) {
         (atomic_load_explicit(&tm_c7.holders[page], memory_order_relaxed) & s->bit) != 0)
         return false;
     struct tm_thread *self = s->thread;
-    tm_c7_lock_all(self);
+    const uint64_t locked = tm_c7_lock_all(self);
     /* What the page shows is the state of now, so the rest of the view must be, too.  The compiler
      * may not have stored the markers of the loop that we come from, so a block cannot find out
      * whether it may go on. */
@@ -324,7 +322,7 @@ bool tm_c7_fault(uintptr_t address) {
     if (stale && !running)
         (void)apply(s);
     tm_c7_hold(s, page);
-    tm_c7_unlock_all(s);
+    tm_c7_unlock_all(locked);
     if (stale && running)
         tm_c7_abort(self, TM_VALIDATION, 0, page << (C7_PAGE_SHIFT - C7_UNIT_SHIFT));
     return true;

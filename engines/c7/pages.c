@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -75,6 +76,83 @@ static bool is_shared(const struct c7_segment *s, uint32_t page) {
     return !has(tm_c7.privates, page, s) && (!logging() || has(tm_c7.holders, page, s));
 }
 
+/* ---- how many mappings there are
+ *
+ * Pages in different states are different mappings, of which the kernel allows a process some ten
+ * thousands.  A segment whose pages lie mixed counts the borders between states; when it comes near
+ * its share, whole windows of pages become private at a time, so large that it cannot get there.
+ */
+
+static unsigned state_of(const struct c7_segment *s, uint32_t page) {
+    if (page < tm_c7.first_page || page >= tm_c7.end_page)
+        return 3;
+    return has(tm_c7.privates, page, s) ? 2 : is_shared(s, page) ? 1 : 0;
+}
+
+/* Borders between the pages from low-1 to high. */
+static int32_t borders(const struct c7_segment *s, uint32_t low, uint32_t high) {
+    int32_t n = 0;
+    unsigned before = state_of(s, low - 1);
+    for (uint32_t p = low; p <= high; p++) {
+        const unsigned state = state_of(s, p);
+        n += state != before;
+        before = state;
+    }
+    return n;
+}
+
+static void count_borders(struct c7_segment *s, int32_t change) {
+    /* Its thread and committers may count at the same time. */
+    atomic_fetch_add_explicit(&s->borders, change, memory_order_relaxed);
+}
+
+/* Pages to treat as one, a power of two. */
+static uint32_t window_pages(const struct c7_segment *s, uint32_t otherwise) {
+    if (atomic_load_explicit(&s->borders, memory_order_relaxed) < tm_c7.borders_max / 2)
+        return otherwise;
+    const uint32_t used =
+        atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed) - tm_c7.first_page;
+    uint32_t pages = C7_BATCH_PAGES;
+    while ((int32_t)(used / pages) > tm_c7.borders_max / 8)
+        pages *= 2;
+    return pages;
+}
+
+/* All pages from low to below high become private. */
+static void own_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
+    for (uint32_t p = low, run; p < high; p = run) {
+        run = p + 1;
+        if (has(tm_c7.privates, p, s))
+            continue;
+        while (run < high && !has(tm_c7.privates, run, s))
+            run++;
+        fill_frames(s, p, run - p);
+    }
+    map_frames(s, low, high - low, true); /* at once: who reads there sees the same contents */
+    for (uint32_t p = low; p < high; p++)
+        if (!has(tm_c7.privates, p, s))
+            set_private(s, p, 1);
+}
+
+/* The page and its neighbours in its window, as far as the segment may access them. */
+static void own_around(struct c7_segment *s, uint32_t page, uint32_t window) {
+    const uint32_t start = page - (page - tm_c7.first_page) % window;
+    const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
+    const uint32_t end = start + window < used ? start + window : used;
+    uint32_t low = page, high = page + 1;
+    while (low > start && state_of(s, low - 1) != 0)
+        low--;
+    while (high < end && state_of(s, high) != 0)
+        high++;
+    while (has(tm_c7.privates, low, s)) /* nothing to do at the ends; the page itself is shared */
+        low++;
+    while (has(tm_c7.privates, high - 1, s))
+        high--;
+    const int32_t before = borders(s, low, high);
+    own_pages(s, low, high);
+    count_borders(s, borders(s, low, high) - before);
+}
+
 void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
     const bool lock = logging() && !s->holds_lock;
     if (logging() && !has(tm_c7.holders, page, s))
@@ -83,44 +161,44 @@ void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
         for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
             tm_c7_spin(s->thread, n);
     }
-    if (is_shared(s, page)) {
-        const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
-        const uint32_t window =
-            (page - tm_c7.first_page) / C7_BATCH_PAGES * C7_BATCH_PAGES + tm_c7.first_page;
-        uint32_t low = page, high = page + 1;
-        while (low > window && is_shared(s, low - 1))
-            low--;
-        while (high < window + C7_BATCH_PAGES && high < used && is_shared(s, high))
-            high++;
-        fill_frames(s, low, high - low);
-        map_frames(s, low, high - low, true);
-        set_private(s, low, high - low);
-    }
+    if (is_shared(s, page))
+        own_around(s, page, window_pages(s, C7_BATCH_PAGES));
     if (lock)
         atomic_store_explicit(&s->lock, 0, memory_order_release);
 }
 
 void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
+    const int32_t before = borders(s, page, page + count);
     map_frames(s, page, count, true);
     if (logging())
         for (uint32_t p = page; p < page + count; p++)
             atomic_fetch_or_explicit(&tm_c7.holders[p], s->bit, memory_order_relaxed);
     set_private(s, page, count);
+    count_borders(s, borders(s, page, page + count) - before);
 }
 
 void tm_c7_convert(struct c7_segment *s, uint32_t page) {
-    fill_frames(s, page, 1);
-    map_frames(s, page, 1,
-               true); /* replaces the mapping at once: a reader sees the same contents */
-    set_private(s, page, 1);
+    if (!has(tm_c7.privates, page, s))
+        own_around(s, page, window_pages(s, 1));
 }
 
 void tm_c7_hold(struct c7_segment *s, uint32_t page) {
-    if ((atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed) & ~s->bit) != 0)
-        tm_c7_convert(s, page); /* somebody writes here: the next commit would convert it */
+    const uint32_t window = window_pages(s, 1);
+    /* Somebody writes here: the next commit would convert it. */
+    const bool own =
+        window > 1 ||
+        (atomic_load_explicit(&tm_c7.privates[page], memory_order_relaxed) & ~s->bit) != 0;
+    const uint32_t used = atomic_load_explicit(&tm_c7.used_end, memory_order_relaxed);
+    const uint32_t low = page - (page - tm_c7.first_page) % window;
+    const uint32_t high = low + window < used ? low + window : used;
+    const int32_t before = borders(s, low, high);
+    if (own)
+        own_pages(s, low, high);
     else
-        map_frames(s, page, 1, false);
-    atomic_fetch_or_explicit(&tm_c7.holders[page], s->bit, memory_order_relaxed);
+        map_frames(s, low, high - low, false);
+    for (uint32_t p = low; p < high; p++)
+        atomic_fetch_or_explicit(&tm_c7.holders[p], s->bit, memory_order_relaxed);
+    count_borders(s, borders(s, low, high) - before);
 }
 
 /* Pages from low to below high are shared again (commit=log: not held). */
@@ -153,11 +231,13 @@ void tm_c7_reshare(struct c7_segment *s) {
     reset_pages(s, tm_c7.first_page, block < used ? block : used);
     reset_pages(s, block_end > tm_c7.first_page ? block_end : tm_c7.first_page, used);
     s->private_pages = 0;
+    atomic_store_explicit(&s->borders, borders(s, tm_c7.first_page, used), memory_order_relaxed);
 }
 
 void tm_c7_forget_pages(struct c7_segment *s) {
     reset_pages(s, tm_c7.first_page, tm_c7.end_page);
     s->private_pages = 0;
+    atomic_store_explicit(&s->borders, 0, memory_order_relaxed);
     s->next = s->block_end = tm_c7.heap;
     atomic_store(&s->signal.limit, s->block_end);
 }
@@ -207,8 +287,26 @@ static bool map_segment(unsigned i) {
                 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, tm_c7.fd, 0) != MAP_FAILED;
 }
 
+/* A segment's share of the mappings that the kernel allows, some left to the rest of the program.
+ */
+static int32_t share_of_mappings(void) {
+    long most = 65530; /* the kernel's default */
+    FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+    if (f != NULL) {
+        char line[32];
+        if (fgets(line, sizeof line, f) != NULL) {
+            const long said = strtol(line, NULL, 10);
+            most = said > 0 && said < INT32_MAX ? said : most;
+        }
+        fclose(f);
+    }
+    const long share = most / 4 * 3 / (long)tm_c7.segments;
+    return share < 64 ? 64 : (int32_t)share;
+}
+
 bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     tm_c7.heap_bytes = heap_mb << 20;
+    tm_c7.borders_max = share_of_mappings();
     /* Markers of the heap, at its offset / 16, must lie behind the control page and end before the
      * heap. */
     tm_c7.heap = tm_c7.heap_bytes / 8 < (1U << 20) ? 1U << 20 : tm_c7.heap_bytes / 8;
