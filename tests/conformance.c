@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -121,6 +123,9 @@ static bool counters_plausible(const struct test *t, const struct cell_sample *s
 
 /* What --seed and --seeds ask for; 0: nothing. */
 static uint64_t only_seed, first_seeds;
+/* The seed that runs, for a parent that has to tell why its child is gone; 0: none.  Shared with
+ * children, but not with programs that are executed anew. */
+static _Atomic uint64_t *running_seed;
 
 /* How many seeds the test wants.  Sanitizers make everything slower. */
 static uint64_t seeds_of(const struct test *t) {
@@ -144,6 +149,7 @@ static bool run_here(const struct test *t, char *why) {
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
             break; /* a slow engine: fewer seeds */
+        atomic_store(running_seed, seed);
         struct cell_request request = {
             .cell = t->cell,
             .machine = t->machine,
@@ -214,6 +220,7 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
         return false;
     }
     fflush(NULL);
+    atomic_store(running_seed, 0);
     const pid_t pid = fork();
     if (pid == 0) {
         close(fds[0]);
@@ -238,10 +245,13 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
     }
     if (WIFSIGNALED(status)) {
         const int number = WTERMSIG(status);
+        const uint64_t seed = atomic_load(running_seed);
+        if (length == 0 && seed > 0)
+            length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ": ", seed);
         if (number == SIGALRM)
             snprintf(why + length, why_size - length, "no end within %u s", limit_s());
         else
-            snprintf(why + length, why_size - length, " [killed by signal %d, %s]", number,
+            snprintf(why + length, why_size - length, "[killed by signal %d, %s]", number,
                      strsignal(number));
         return false;
     }
@@ -481,6 +491,12 @@ static bool take_seeds(int *argc, char **argv) {
 
 int main(int argc, char **argv) {
     enumerate();
+    running_seed =
+        mmap(NULL, sizeof *running_seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (running_seed == MAP_FAILED) {
+        perror("conformance: mmap");
+        return 1;
+    }
     if (!take_seeds(&argc, argv)) {
         fprintf(stderr, "conformance: --seed and --seeds need a number from 1 to 1000000000\n");
         return 2;
