@@ -247,12 +247,13 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
         const int number = WTERMSIG(status);
         const uint64_t seed = atomic_load(running_seed);
         if (length == 0 && seed > 0)
-            length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ": ", seed);
+            length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ":", seed);
         if (number == SIGALRM)
-            snprintf(why + length, why_size - length, "no end within %u s", limit_s());
+            snprintf(why + length, why_size - length, "%sno end within %u s", length > 0 ? " " : "",
+                     limit_s());
         else
-            snprintf(why + length, why_size - length, "[killed by signal %d, %s]", number,
-                     strsignal(number));
+            snprintf(why + length, why_size - length, "%s[killed by signal %d, %s]",
+                     length > 0 ? " " : "", number, strsignal(number));
         return false;
     }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -270,8 +271,8 @@ static void test_cell(void **state) {
 /* Engine nosync with several threads breaks every rule: probes that do not notice are worthless. */
 static void test_probes_catch_a_broken_engine(void **state) {
     (void)state;
-    static const char *const probes[] = {"atomicity", "isolation", "write_skew",
-                                         "zombie",    "small",     "irrevocable"};
+    static const char *const probes[] = {"atomicity", "isolation",   "write_skew",     "zombie",
+                                         "small",     "irrevocable", "random_programs"};
     unsigned caught = 0, existing = 0;
     for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
         char name[NAME_SIZE];
