@@ -340,6 +340,9 @@ static const struct {
     {"eventloop", ":mode=chained:pool=2:sessions=3"}, /* threads wait for seats and for events */
     {"eventloop", ":sessions=1:work=0"},
     {"io", ":every=1"},
+    {"dict", ":conflicts=key:size=20:updates=30:inserts=30:removals=30"},
+    {"queue", ":merge=1"},
+    {"queue", ":merge=1:items=1:work=0"},
 };
 
 /* Sets what ":k=v:k=v" says among the values of `params`. */
