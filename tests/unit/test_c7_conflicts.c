@@ -1163,7 +1163,8 @@ static void whole_array_is_written_in_turn(void **state) {
 #define LOG(test)                                                                                  \
     { #test ": log", test, NULL, NULL, &commits_by_log }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void)argc;
     const struct CMUnitTest tests[] = {
         BOTH(second_writer_that_is_younger_loses_at_once),
         BOTH(second_writer_that_is_older_takes_the_object),
@@ -1199,7 +1200,7 @@ int main(void) {
         LOG(reader_of_an_untouched_page_goes_on),
         BOTH(whole_array_is_written_in_turn),
     };
-    return run_each("c7, conflicts", tests, sizeof tests / sizeof *tests) == 0 ? 0 : 1;
+    return run_each("c7, conflicts", tests, sizeof tests / sizeof *tests, argv) == 0 ? 0 : 1;
 }
 
 #endif
