@@ -11,19 +11,26 @@
  *   conformance [FILTER...]     tests whose name contains one of the filters; all without one
  *   conformance --list          the names
  *   conformance --one NAME      this one test, in this process: exit 0, or 1 with the reason on
- * stderr
+ *                               stderr
+ *
+ * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
+ * names its seed.
  */
 #include "cell.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -34,7 +41,14 @@ enum { SANITIZED = 1, LIMIT_S = 120 };
 enum { SANITIZED = 0, LIMIT_S = 30 };
 #endif
 
-enum { TESTS_MAX = 8192, VALUES_MAX = 16, NAME_SIZE = 128, SEEDS = 3 };
+enum {
+    TESTS_MAX = 8192,
+    VALUES_MAX = 16,
+    NAME_SIZE = 128,
+    SEEDS = 3,
+    SEEDS_S = 4,
+    SEEDS_PER_LIMIT = 50
+};
 
 static const char prefix[] = "conformance_";
 
@@ -85,7 +99,7 @@ static bool counters_plausible(const struct test *t, const struct cell_sample *s
     if (!is_conformance(t->cell->workload))
         return true;
     const int64_t irrevocable = parameter(t, "irrevocable", 0);
-    if (s->stats.irrevocable != s->ops * (uint64_t)irrevocable) {
+    if (irrevocable >= 0 && s->stats.irrevocable != s->ops * (uint64_t)irrevocable) {
         snprintf(why, CELL_WHY_SIZE, "%llu irrevocable blocks counted, %llu completed",
                  (unsigned long long)s->stats.irrevocable,
                  (unsigned long long)(s->ops * (uint64_t)irrevocable));
@@ -107,10 +121,35 @@ static bool counters_plausible(const struct test *t, const struct cell_sample *s
     return true;
 }
 
+/* What --seed and --seeds ask for; 0: nothing. */
+static uint64_t only_seed, first_seeds;
+/* The seed that runs, for a parent that has to tell why its child is gone; 0: none.  Shared with
+ * children, but not with programs that are executed anew. */
+static _Atomic uint64_t *running_seed;
+
+/* How many seeds the test wants.  Sanitizers make everything slower. */
+static uint64_t seeds_of(const struct test *t) {
+    const uint64_t seeds = (uint64_t)parameter(t, "seeds", SEEDS);
+    return SANITIZED && seeds > SEEDS ? (seeds + 9) / 10 : seeds;
+}
+
+/* Of this computer, also when the machine is a simulated one. */
+static time_t now_s(void) {
+    struct timespec t = {0};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
 static bool run_here(const struct test *t, char *why) {
     const uint64_t interval_ms =
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
-    for (uint64_t seed = 1; seed <= (interval_ms > 0 ? 1 : SEEDS); seed++) {
+    const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? 1 : seeds_of(t);
+    const uint64_t begin = only_seed > 0 ? only_seed : 1, end = only_seed > 0 ? only_seed : seeds;
+    const time_t start_s = now_s();
+    for (uint64_t seed = begin; seed <= end; seed++) {
+        if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
+            break; /* a slow engine: fewer seeds */
+        atomic_store(running_seed, seed);
         struct cell_request request = {
             .cell = t->cell,
             .machine = t->machine,
@@ -130,17 +169,23 @@ static bool run_here(const struct test *t, char *why) {
             snprintf(why, CELL_WHY_SIZE, "seed %llu: %.200s", (unsigned long long)seed, sample.why);
             return false;
         }
-        if (!counters_plausible(t, &sample, why))
+        char counters[CELL_WHY_SIZE];
+        if (!counters_plausible(t, &sample, counters)) {
+            snprintf(why, CELL_WHY_SIZE, "seed %llu: %.200s", (unsigned long long)seed, counters);
             return false;
+        }
     }
     return true;
 }
 
 /* ---- one test, in a child ---------------------------------------------------------------- */
 
+/* Of a test.  More seeds than usual take longer. */
+static unsigned limit_s(void) { return (unsigned)(LIMIT_S * (1 + first_seeds / SEEDS_PER_LIMIT)); }
+
 static _Noreturn void child(const struct test *t, int out) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(LIMIT_S); /* ends the process; survives an exec */
+    alarm(limit_s()); /* ends the process; survives an exec */
     if (t->environment[0] != '\0') {
         char variable[sizeof t->environment];
         memcpy(variable, t->environment, sizeof variable);
@@ -148,7 +193,13 @@ static _Noreturn void child(const struct test *t, int out) {
         *value++ = '\0';
         setenv(variable, value, 1);
         dup2(out, STDERR_FILENO);
-        execl("/proc/self/exe", "conformance", "--one", t->name, (char *)NULL);
+        char number[24];
+        snprintf(number, sizeof number, "%" PRIu64, only_seed > 0 ? only_seed : first_seeds);
+        if (only_seed + first_seeds > 0)
+            execl("/proc/self/exe", "conformance", only_seed > 0 ? "--seed" : "--seeds", number,
+                  "--one", t->name, (char *)NULL);
+        else
+            execl("/proc/self/exe", "conformance", "--one", t->name, (char *)NULL);
         dprintf(out, "execl: %s", strerror(errno));
         _exit(1);
     }
@@ -169,6 +220,7 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
         return false;
     }
     fflush(NULL);
+    atomic_store(running_seed, 0);
     const pid_t pid = fork();
     if (pid == 0) {
         close(fds[0]);
@@ -193,11 +245,15 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
     }
     if (WIFSIGNALED(status)) {
         const int number = WTERMSIG(status);
+        const uint64_t seed = atomic_load(running_seed);
+        if (length == 0 && seed > 0)
+            length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ":", seed);
         if (number == SIGALRM)
-            snprintf(why + length, why_size - length, "no end within %d s", LIMIT_S);
+            snprintf(why + length, why_size - length, "%sno end within %u s", length > 0 ? " " : "",
+                     limit_s());
         else
-            snprintf(why + length, why_size - length, " [killed by signal %d, %s]", number,
-                     strsignal(number));
+            snprintf(why + length, why_size - length, "%s[killed by signal %d, %s]",
+                     length > 0 ? " " : "", number, strsignal(number));
         return false;
     }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -215,8 +271,8 @@ static void test_cell(void **state) {
 /* Engine nosync with several threads breaks every rule: probes that do not notice are worthless. */
 static void test_probes_catch_a_broken_engine(void **state) {
     (void)state;
-    static const char *const probes[] = {"atomicity", "isolation", "write_skew",
-                                         "zombie",    "small",     "irrevocable"};
+    static const char *const probes[] = {"atomicity", "isolation",   "write_skew",     "zombie",
+                                         "small",     "irrevocable", "random_programs"};
     unsigned caught = 0, existing = 0;
     for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
         char name[NAME_SIZE];
@@ -284,6 +340,9 @@ static const struct {
     {"eventloop", ":mode=chained:pool=2:sessions=3"}, /* threads wait for seats and for events */
     {"eventloop", ":sessions=1:work=0"},
     {"io", ":every=1"},
+    {"dict", ":conflicts=key:size=20:updates=30:inserts=30:removals=30"},
+    {"queue", ":merge=1"},
+    {"queue", ":merge=1:items=1:work=0"},
 };
 
 /* Sets what ":k=v:k=v" says among the values of `params`. */
@@ -419,8 +478,33 @@ static bool wanted(const char *name, int filters, char **filter) {
     return filters == 0;
 }
 
+/* Takes `--seed N` and `--seeds N` from the front of the arguments; false when N is no number. */
+static bool take_seeds(int *argc, char **argv) {
+    while (*argc > 1 && (strcmp(argv[1], "--seed") == 0 || strcmp(argv[1], "--seeds") == 0)) {
+        char *end = NULL;
+        errno = 0;
+        const unsigned long long n = *argc > 2 ? strtoull(argv[2], &end, 10) : 0;
+        if (n == 0 || n > 1000000000 || *end != '\0' || argv[2][0] == '-')
+            return false;
+        *(strcmp(argv[1], "--seed") == 0 ? &only_seed : &first_seeds) = n;
+        memmove(argv + 1, argv + 3, (size_t)(*argc - 2) * sizeof *argv);
+        *argc -= 2;
+    }
+    return true;
+}
+
 int main(int argc, char **argv) {
     enumerate();
+    running_seed =
+        mmap(NULL, sizeof *running_seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (running_seed == MAP_FAILED) {
+        perror("conformance: mmap");
+        return 1;
+    }
+    if (!take_seeds(&argc, argv)) {
+        fprintf(stderr, "conformance: --seed and --seeds need a number from 1 to 1000000000\n");
+        return 2;
+    }
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for (size_t i = 0; i < test_count; i++)
             puts(tests[i].name);
@@ -429,7 +513,9 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--one") == 0)
         return run_one(argv[2]);
     if (argc > 1 && argv[1][0] == '-') {
-        fprintf(stderr, "conformance: unknown option %s; use [FILTER...], --list or --one NAME\n",
+        fprintf(stderr,
+                "conformance: unknown option %s; use [--seed N | --seeds N] [FILTER...], --list or "
+                "--one NAME\n",
                 argv[1]);
         return 2;
     }

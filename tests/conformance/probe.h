@@ -8,8 +8,9 @@
  * Parameters with these names speak to the driver (tests/conformance.c), not to the test:
  *   ops           operations of each thread in one measurement
  *   blocks        outermost blocks in one operation: commits must be exactly ops * blocks
- *   irrevocable   irrevocable blocks in one operation, exactly
+ *   irrevocable   irrevocable blocks in one operation, exactly; -1: any number
  *   restarts      calls of tm_abort_restart in one operation, at least
+ *   seeds         measurements, each with a seed of its own; fewer where that takes seconds
  *   interval_ms   run by time instead of by operations
  *   rss_mb        the process may be this large behind the run (not checked under a sanitizer)
  */
@@ -30,6 +31,8 @@
     { "interval_ms", "length of a run by time", TM_INT, n, 1, 1e9, NULL }
 #define PROBE_RSS_MB(n)                                                                            \
     { "rss_mb", "largest resident set behind the run", TM_INT, n, 1, 1e9, NULL }
+#define PROBE_SEEDS(n)                                                                             \
+    { "seeds", "measurements, each with its own seed", TM_INT, n, 1, 1e9, NULL }
 #define PROBE_END                                                                                  \
     { NULL, NULL, TM_INT, NULL, 0, 0, NULL }
 
