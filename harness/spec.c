@@ -428,6 +428,8 @@ static bool make_cell(struct plan_cell *cell, const struct item *workload,
                       const struct item *engine, unsigned threads, const struct machine *machine) {
     bool missing;
     const struct tm_engine *build = build_of(engine, &missing);
+    if (build == NULL) /* cannot be: the name was found among the builds */
+        return false;
     *cell = (struct plan_cell){
         .workload = strdup(workload->text),
         .engine = strdup(engine->text),
@@ -473,7 +475,8 @@ static bool multiply(const struct items *workloads, const struct items *engines,
         for (size_t e = 0; e < engines->count; e++) {
             const struct item *engine = &engines->item[e];
             bool missing;
-            const unsigned engine_max = build_of(engine, &missing)->max_threads;
+            const struct tm_engine *build = build_of(engine, &missing);
+            const unsigned engine_max = build == NULL ? 0 : build->max_threads;
             for (size_t t = 0; t < thread_counts; t++) {
                 if (threads[t] > engine_max && !threads_given)
                     continue;

@@ -131,7 +131,7 @@ static void back_off(struct tm_thread *self, uint32_t peer) {
     const unsigned doublings = self->losses < BACKOFF_DOUBLINGS ? self->losses : BACKOFF_DOUBLINGS;
     if (self->losses > BACKOFF_DOUBLINGS)
         machine_yield();
-    for (uint64_t i = r >> (64 - doublings); doublings > 0 && i > 0; i--)
+    for (uint64_t i = r & ((UINT64_C(1) << doublings) - 1); i > 0; i--)
         machine_cpu_relax();
 }
 
