@@ -20,6 +20,8 @@
  *   tm_irrevocable(self)           from here the block cannot abort: for I/O.  One at a time
  *   tm_safepoint(self)             long code without barriers: others may need this thread's
  *                                  attention
+ *   tm_should_break(self)          is it time to end this block?  For programs that decide
+ *                                  themselves how much work a block does, such as an interpreter
  *   tm_blocking(self) { ... }      outside of blocks, around a call that may block
  *   tm_plain_get/tm_plain_set(_at) data that this thread has privatised, outside of blocks
  *

@@ -23,6 +23,7 @@ static const struct tm_param bank_params[] = {
 };
 
 enum { OPENING_BALANCE = 1000, AMOUNT_MAX = 100 };
+enum { AUDIT_STEP = 64 }; /* accounts between two safe points */
 
 struct account {
     TM_HEADER;
@@ -87,8 +88,12 @@ static inline uint64_t bank_audit(TM_SELF, const struct world *w) {
         const account_ref *const all = bank_all(w);
         const uint64_t accounts = bank_accounts(w);
         uint64_t sum = 0;
-        for (uint64_t i = 0; i < accounts; i++)
-            sum += tm_get(bank_account(all, i), balance);
+        for (uint64_t i = 0; i < accounts;) {
+            const uint64_t end = accounts - i < AUDIT_STEP ? accounts : i + AUDIT_STEP;
+            for (; i < end; i++)
+                sum += tm_get(bank_account(all, i), balance);
+            tm_safepoint(self); /* a long block lets others commit */
+        }
         total = sum;
     }
     return total;

@@ -310,6 +310,7 @@ static void mark(const struct c7_segment *s, uint32_t object) {
 static TM_COLD void take(struct tm_thread *self, uint32_t object) {
     struct c7_segment *s = self->segment;
     tm_c7_push(&s->written, (struct c7_chunk){object, object, 0, C7_TAKEN});
+    tm_safepoint(self);
     /* What was committed of it before is here now, or we abort. */
     if (!tm_c7.alone && tm_c7.commit == C7_LOG)
         tm_c7_import(self);
@@ -335,7 +336,8 @@ static TM_COLD void write_card(struct tm_thread *self, uint32_t object, uint32_t
                (struct c7_chunk){object, card, (card_end < end ? card_end : end) - card, C7_PIECE});
 }
 
-/* The object is ours, but not all of it is private yet, or messages wait, or the list is full. */
+/* The object is ours, but not all of it is private yet, or somebody has signalled, or the list is
+ * full. */
 static TM_COLD void write_unprepared(struct tm_thread *self, uint32_t object, uint32_t units) {
     struct c7_segment *s = self->segment;
     const size_t i = tm_c7_count(&s->written);
@@ -378,9 +380,8 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
         write_unusual(self, unit, units, field);
         return;
     }
-    /* Messages are looked at behind the owner byte: what had it before has left its message by
-     * then. */
-    if (tm_unlikely(atomic_load_explicit(&s->pending, memory_order_relaxed) != 0)) {
+    /* A safe point; also, whoever had the object before has left a message, and this signal. */
+    if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0)) {
         write_unprepared(self, unit, units);
         return;
     }

@@ -189,4 +189,10 @@ TM_INLINE void tm_safepoint(struct tm_thread *self) {
         tm_gil_attention(self);
 }
 
+/* A waiting thread has asked for the lock: it gets it at the end of the block. */
+TM_INLINE bool tm_should_break(struct tm_thread *self) {
+    return !self->section &&
+           (atomic_load_explicit(&tm_gil.attention, memory_order_relaxed) & GIL_ASKED) != 0;
+}
+
 #endif

@@ -116,6 +116,7 @@ TM_FN TM_INLINE void *tm_alloc(TM_SELF, size_t bytes) {
 TM_FN TM_INLINE void tm_release(TM_SELF, void *object) { free(object); }
 
 TM_FN static inline void tm_safepoint(TM_SELF) {}
+TM_FN static inline bool tm_should_break(TM_SELF) { return false; }
 static inline void tm_blocking_enter(TM_SELF) {}
 static inline void tm_blocking_leave(TM_SELF) {}
 

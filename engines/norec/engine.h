@@ -292,6 +292,7 @@ void tm_irrevocable(struct tm_thread *self);
 
 /* A thread holds nothing outside of its blocks, and inside of them nobody waits for it. */
 TM_INLINE void tm_safepoint(TM_SELF) {}
+TM_INLINE bool tm_should_break(TM_SELF) { return false; }
 TM_INLINE void tm_blocking_enter(TM_SELF) {}
 TM_INLINE void tm_blocking_leave(TM_SELF) {}
 

@@ -63,6 +63,7 @@ _Noreturn void tm_block_restart(struct tm_thread *self);
 
 TM_INLINE void tm_irrevocable(struct tm_thread *self) { self->common.stats.irrevocable++; }
 TM_INLINE void tm_safepoint(TM_SELF) {}
+TM_INLINE bool tm_should_break(TM_SELF) { return false; }
 TM_INLINE void tm_blocking_enter(TM_SELF) {}
 TM_INLINE void tm_blocking_leave(TM_SELF) {}
 

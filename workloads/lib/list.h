@@ -23,6 +23,8 @@ struct list_node {
     list_ref next;
 };
 
+enum { LIST_SAFEPOINT = 64 }; /* nodes between two safe points */
+
 /* An empty list: its first node.  Owned by the caller, see list_free. */
 TM_FN static inline list_ref list_new(TM_SELF) { return tm_new(self, struct list_node); }
 
@@ -30,9 +32,11 @@ TM_FN static inline list_ref list_new(TM_SELF) { return tm_new(self, struct list
 TM_FN static inline list_ref list_before(TM_SELF, list_ref list, uint64_t key) {
     list_ref before = list;
     list_ref node = tm_get(before, next);
-    while (node != NULL && tm_get(node, key) < key) {
+    for (unsigned steps = 1; node != NULL && tm_get(node, key) < key; steps++) {
         before = node;
         node = tm_get(node, next);
+        if (steps % LIST_SAFEPOINT == 0)
+            tm_safepoint(self);
     }
     return before;
 }
