@@ -968,10 +968,10 @@ static void every_block_takes_the_owner_byte_anew(void **state) {
     START(write_x_in_two_blocks, read_x_twice);
     go_to(A, 1);
     assert_true(tm_c7_owner(unit_of(world.x)) == 1);
-    assert_int_equal(tm_c7.segment[1].written.count, 1);
+    assert_int_equal((int)tm_c7_count(&tm_c7.segment[1].written), 1);
     go_to(A, 1);
     assert_true(tm_c7_owner(unit_of(world.x)) == 1);
-    assert_int_equal(tm_c7.segment[1].written.count, 1);
+    assert_int_equal((int)tm_c7_count(&tm_c7.segment[1].written), 1);
     assert_true(view(0, world.x) == 2);
     go(A);
     expect_end(A);
@@ -1015,7 +1015,7 @@ static void find_published(struct actor *actor, struct tm_thread *self) {
 static void new_objects_are_published_whole(void **state) {
     START(publish, find_published);
     go_to(A, 1);
-    assert_int_equal(tm_c7.segment[1].written.count, 2);
+    assert_int_equal((int)tm_c7_count(&tm_c7.segment[1].written), 2);
     go(A);
     expect_end(A);
     go(B);
@@ -1065,7 +1065,7 @@ static void only_written_cards_are_copied(void **state) {
     go_to(A, 2);
     const struct c7_segment *s = &tm_c7.segment[1];
     uint32_t units = 0;
-    for (size_t i = 0; i < s->written.count; i++)
+    for (size_t i = 0; i < tm_c7_count(&s->written); i++)
         units += s->written.at[i].units;
     assert_int_equal(units, C7_CARD / C7_UNIT);
     assert_false(
