@@ -94,8 +94,8 @@ struct c7_version {
 
 /* Elements of arrays, and plain data, are read through the base address in both variants: gcc
  * (12.2) vectorises loops over %gs accesses, but where elements do not lie side by side it drops
- * the segment prefix.  The empty assembly keeps loops over fields from being vectorised at all; it
- * costs no instruction. */
+ * the segment prefix.  The empty assembly keeps loops over fields, and loops that write, from being
+ * vectorised at all; it costs no instruction. */
 #define C7_FLAT(lvalue) (*(__typeof__(C7_RVALUE(lvalue)) *)(self->base + (uintptr_t) & (lvalue)))
 /* An expression of the lvalue's type without qualifiers and address space; for __typeof__ only. */
 #define C7_RVALUE(lvalue)                                                                          \
@@ -120,6 +120,7 @@ struct c7_version {
     ({                                                                                             \
         if (tm_unlikely(C7_AT((ref)->tm_header.flags) & C7_WRITE_BARRIER))                         \
             tm_c7_write(self, (uintptr_t)(ref), (uintptr_t) & (lvalue));                           \
+        __asm__ volatile("" ::);                                                                   \
         (void)(C7_AT(lvalue) = (v));                                                               \
     })
 #define TM_WRITE_AT(ref, field, i, v) TM_WRITE(ref, (ref)->field[i], v)
