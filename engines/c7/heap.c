@@ -299,7 +299,8 @@ void tm_c7_heap_commit(struct c7_segment *s) {
 
 void tm_c7_heap_abort(struct c7_segment *s) {
     const bool same_block = s->block_end == s->begin_end;
-    for (const struct c7_chunk *c = s->written.next; c-- > s->written.at;) {
+    for (size_t i = tm_c7_count(&s->written); i-- > 0;) {
+        const struct c7_chunk *c = &s->written.at[i];
         if (c->kind != C7_FRESH && c->kind != C7_REUSED)
             continue;
         const uintptr_t offset = (uintptr_t)c->start << C7_UNIT_SHIFT;
