@@ -295,7 +295,8 @@ while kill -0 "$bound" 2>/dev/null; do
         cat "/proc/$process/task"/*/status 2>/dev/null | sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' >"$TMP/now"
         threads=$(wc -l <"$TMP/now")
         [ "$threads" -le "$threads_most" ] || threads_most=$threads
-        cat "$TMP/now" >>"$OUT"
+        # Before there are measuring threads, hwloc visits all processors for a moment.
+        [ "$threads" -lt 3 ] || cat "$TMP/now" >>"$OUT"
     done
     sleep 0.02
 done
