@@ -1,0 +1,56 @@
+/*
+ * sim.h - the simulated machine: hardware threads, software threads on fibers, and who runs next.
+ *
+ * One simulation at a time, on one host thread.  Engines and workloads are the same sources as
+ * natively; gcc's hooks (__tsan_*, __sanitizer_cov_trace_pc, hooks.c) tell about each access before
+ * it happens and about each basic block.  A hook runs on the fiber of the software thread whose
+ * access it is; between the return of the hook and the program's own access nothing else runs.
+ *
+ * Order.  Each hardware thread has a clock (ticks).  What others could see - misses, upgrades,
+ * atomics, fences, pause, calls of the operating system - happens strictly in the order of the
+ * clocks (ties: by number).  A hit in the own L1 with sufficient rights may run ahead of the others
+ * by at most lead_cycles.
+ *
+ *   c->clock <  c->horizon          a hit may go on        (horizon = next other clock + lead)
+ *   c->clock <= c->turn             an ordered event may happen (turn = next other clock)
+ *
+ * Whoever makes another hardware thread runnable at a time before `turn` lowers both.
+ *
+ * Switching is by a policy (struct sim_policy): the default picks the smallest clock; schedule
+ * exploration will put its own in its place and sees every ordered event.
+ */
+#ifndef ALLCORES_SIM_H
+#define ALLCORES_SIM_H
+
+#include "memory.h"
+
+struct sim_thread; /* a software thread on its fiber */
+
+/* A hardware thread. */
+struct sim_cpu {
+    uint64_t clock;   /* ticks */
+    uint64_t horizon; /* hits go on below it */
+    uint64_t turn;    /* ordered events happen at or below it */
+    struct sim_port *port;
+    uint32_t ticks_per_instruction; /* with the present number of busy SMT siblings */
+    uint32_t l1_ticks;              /* what a hit costs, overlap taken off */
+    unsigned number;
+    bool dummy; /* outside of a simulation (setup, constructors): nothing is modelled */
+    struct sim_thread *running; /* NULL: idle */
+    uint64_t blocks, instructions, switches;
+    /* scheduler's and operating system's own fields follow in sched.c's view of it */
+};
+
+/* The hardware thread whose fiber runs now; never NULL (a dummy outside of a simulation). */
+extern struct sim_cpu *sim_cpu_now;
+
+/* Not yet its turn: switches to other fibers until clock <= turn.  Called before ordered events. */
+void sim_order(struct sim_cpu *c);
+/* A hit has reached the horizon: lets others catch up. */
+void sim_catch_up(struct sim_cpu *c);
+
+/* Slow path of an access (hooks.c calls it when sim_memory_hit says no): orders it where needed,
+ * makes it, charges its cost. */
+void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right);
+
+#endif
