@@ -79,7 +79,7 @@ struct machine_counters {
     uint64_t upgrades;    /* lines held shared that were made exclusive */
     uint64_t transfers;   /* lines that came from another core's cache */
     uint64_t page_faults; /* first touches of a page */
-    uint64_t switches;    /* from one hardware thread to the next on the host: what simulating cost */
+    uint64_t switches; /* from one hardware thread to the next on the host: what simulating cost */
     uint64_t context_switches; /* of the simulated operating system */
 };
 
