@@ -86,12 +86,9 @@ PLAIN(4)
 PLAIN(8)
 PLAIN(16)
 
-void __tsan_read_range(void *p, size_t bytes) {
-    sim_access(sim_cpu_now, linear(p), bytes, SIM_READ);
-}
-void __tsan_write_range(void *p, size_t bytes) {
-    sim_access(sim_cpu_now, linear(p), bytes, SIM_WRITE);
-}
+/* Vectors of which gcc does not know that they are aligned, and structures. */
+HOT void __tsan_read_range(void *p, size_t bytes) { touch_any(p, bytes, SIM_READ); }
+HOT void __tsan_write_range(void *p, size_t bytes) { touch_any(p, bytes, SIM_WRITE); }
 
 /* C++ only, but part of the interface. */
 void __tsan_vptr_update(void *p, void *value) {

@@ -554,12 +554,15 @@ static void access_line(uintptr_t address, enum sim_right right) {
         sim_catch_up(c);
         c = sim_cpu_now;
     }
-    if (sim_memory_hit(c->port, address, right)) {
+    /* A hit that the filter had forgotten is a hit like any other: whether two addresses share an
+     * entry of the filter must not be seen. */
+    if (sim_memory_hit(c->port, address, right) ||
+        (sim_memory_is_local(sim_session.memory, c->number, address, right) &&
+         sim_memory_hit(c->port, address, right))) {
         c->clock += c->l1_ticks;
         return;
     }
-    if (!sim_memory_is_local(sim_session.memory, c->number, address, right))
-        c = in_order();
+    c = in_order();
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     double exposed = 1;
