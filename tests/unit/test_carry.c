@@ -75,7 +75,7 @@ static void mock_progress(void *state, size_t done, size_t total, const struct p
 }
 
 static enum carry_result carry(struct mock *m, struct run_data *data) {
-    const struct executor executor = {m, mock_start, mock_measure};
+    const struct executor executor = {.state = m, .start = mock_start, .measure = mock_measure};
     const struct observer observer = {m, mock_keep, mock_progress};
     char why[CELL_WHY_SIZE];
     return carry_out(&m->fake->plan, data, &executor, &observer, why);
@@ -295,7 +295,7 @@ static void no_worker_ends_the_run_with_a_reason(void **state) {
     fake_plan_add(&f, &fake_seq, 1);
     struct mock m = mock_of(&f);
     m.broken_at = 2;
-    const struct executor executor = {&m, mock_start, mock_measure};
+    const struct executor executor = {.state = &m, .start = mock_start, .measure = mock_measure};
     const struct observer observer = {&m, mock_keep, mock_progress};
     char why[CELL_WHY_SIZE] = "";
     assert_true(run_data_init(&data, &f.plan));

@@ -79,7 +79,7 @@ struct bench {
 static void open_bench(struct bench *b) {
     memset(b, 0, sizeof *b);
     fake_plan_init(&b->fake, 3);
-    b->processes = process_executor_open();
+    b->processes = process_executor_open(2);
     assert_non_null(b->processes);
     b->executor = process_executor_interface(b->processes);
 }
