@@ -17,6 +17,7 @@ NM := nm
 PREFIX ?= /usr/local
 DESTDIR ?=
 BENCH ?= default
+SIM ?= default
 
 # SAN=address,undefined or SAN=thread builds into a folder of its own.
 SAN ?=
@@ -104,7 +105,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard test
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup bench plots test lint install clean test-programs lint-list FORCE
+.PHONY: all help setup bench sim plots test lint install clean test-programs lint-list FORCE
 
 all: $(B)/allcores ## everything
 
@@ -119,6 +120,11 @@ bench: ## the default matrix, plots and report; says where to look
 	@scripts/setup --quiet build
 	$(BUILD) all
 	@scripts/bench '$(BENCH)'
+
+sim: ## the default simulated matrix at 1 to 64 cores, plots and report
+	@scripts/setup --quiet build
+	$(BUILD) all
+	@scripts/sim '$(SIM)'
 
 plots: ## draw the newest results once more
 	@scripts/setup --quiet build
@@ -167,6 +173,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "Variables: BENCH=full | short                 the form of make bench: for publication | a quick look"
+	@echo "           SIM=full | short                   the same of make sim"
 	@echo "           SAN=address,undefined | thread     a sanitizer build, in build/san-..."
 	@echo "           PREFIX=/usr/local DESTDIR=         where make install puts things"
 

@@ -71,6 +71,13 @@ void machine_close(int fd);
 
 struct machine_thread; /* one running thread, owned by the machine from spawn to join */
 
+/* A profile of a simulated machine. */
+struct machine_description {
+    char title[128];
+    bool hypothetical;         /* no such machine was ever sold: every label says so */
+    unsigned hardware_threads; /* in all */
+};
+
 /* What a simulated machine did since it was opened. */
 struct machine_counters {
     uint64_t accesses;     /* to memory, of the simulated threads */
@@ -105,6 +112,12 @@ struct machine {
     /* ---- simulated machines only; all NULL and false on a real one --------------------------- */
 
     bool simulated;
+    /* Names of the profiles that are built in, NULL-terminated. */
+    const char *const *(*profiles)(void);
+    /* What a profile with these overrides would be, without opening it.  False and `why` as open.
+     */
+    bool (*describe)(const char *profile, const char *const *overrides, size_t override_count,
+                     struct machine_description *description, char *why, size_t why_size);
     /*
      * Before an engine is started for one sample: the machine that `profile` describes, with
      * `override_count` overrides "key=value" in order, in its first state (memory empty, caches
