@@ -110,6 +110,18 @@ static void close_machine(void) {
     sim_fiber_reset();
 }
 
+static bool describe(const char *profile, const char *const *overrides, size_t override_count,
+                     struct machine_description *description, char *why, size_t why_size) {
+    struct sim_profile p;
+    if (!sim_profile_load(profile, overrides, override_count, &p, why, why_size))
+        return false;
+    *description = (struct machine_description){.hypothetical = p.hypothetical,
+                                                .hardware_threads = sim_profile_threads(&p)};
+    _Static_assert(sizeof description->title == sizeof p.title, "titles are copied whole");
+    memcpy(description->title, p.title, sizeof p.title);
+    return true;
+}
+
 static bool open_machine(const char *profile, const char *const *overrides, size_t override_count,
                          uint64_t seed, char *why, size_t why_size) {
     sim_session = (struct sim_session){0};

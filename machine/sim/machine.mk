@@ -8,3 +8,5 @@ HOOKED_ON_sim := memcpy memmove memset memcmp strlen strcmp
 # The thread sanitizer's runtime has the same hooks, and none of them knows fibers.
 MACHINES_NOT_SANITIZED += sim
 NOT_SANITIZED_OF_sim := machine sched fiber hooks arena pipe
+# Instructions per block are decoded from the machine code.
+LDLIBS += -lZydis
