@@ -89,17 +89,6 @@ static void set_costs(void) {
     costs->page_fault = ticks_of(p->page_fault_ns);
 }
 
-static bool describe(const char *profile, const char *const *overrides, size_t override_count,
-                     struct machine_description *description, char *why, size_t why_size) {
-    struct sim_profile p;
-    if (!sim_profile_load(profile, overrides, override_count, &p, why, why_size))
-        return false;
-    snprintf(description->title, sizeof description->title, "%s", p.title);
-    description->hypothetical = p.hypothetical;
-    description->hardware_threads = sim_profile_threads(&p);
-    return true;
-}
-
 static void close_machine(void) {
     sim_sched_close();
     if (sim_session.memory != NULL)
