@@ -84,6 +84,10 @@ HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*
 HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
 HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o
 HARNESS_LIBRARY := $(filter-out $(B)/harness/main.o,$(HARNESS_OBJECTS))
+# Profiles of simulated machines: every machine/profiles/NAME.json is compiled in, with what reads them.
+PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json)))
+MACHINE_OBJECTS := $(sort $(MACHINE_OBJECTS) $(B)/machine/sim/profile.o) $(B)/profiles.o
+
 # Linked as objects: an archive would drop those of which only the registry section is wanted.
 MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
 
@@ -198,6 +202,15 @@ $(B)/buildinfo.c: FORCE $(B)/flags
 	@scripts/buildinfo '$(CC)' '$(CFLAGS_ALL)' '$(SAN)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# Changes when a profile comes or goes; the object also depends on what is in them.
+$(B)/profiles.c: FORCE scripts/profiles | $(B)/tools
+	@mkdir -p $(@D)
+	@scripts/profiles $(PROFILES) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/profiles.o: $(B)/profiles.c $(PROFILES) $(B)/flags
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
 $(B)/harness/buildinfo.o: $(B)/buildinfo.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -Iharness -c -o $@ $<
@@ -227,7 +240,7 @@ $(B)/machine/$(1)/%.o: machine/$(1)/%.c $(B)/flags scripts/qualify
 	$$(CC) $$(CFLAGS_ALL) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
 	scripts/qualify $$@.raw $$@ '' $(1)
 endef
-$(foreach m,$(MACHINES),$(eval $(call machine_rules,$(m))))
+$(foreach m,$(sort $(MACHINES) sim),$(eval $(call machine_rules,$(m))))
 
 define cell_compile
 	@mkdir -p $$(@D)
