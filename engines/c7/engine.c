@@ -76,7 +76,7 @@ static void get_segment(struct tm_thread *self) {
         number = atomic_load(&self->given);
     }
     struct c7_segment *s = &tm_c7.segment[number];
-    s->thread = self;
+    atomic_store_explicit(&s->thread, self, memory_order_relaxed);
     set_segment(self, s);
 }
 
@@ -109,7 +109,7 @@ static TM_COLD void take_priority(struct tm_thread *self) {
 static TM_COLD void reshare(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     s->commits = 0;
-    if (s->private_pages <= C7_RESHARE_PAGES)
+    if (atomic_load_explicit(&s->private_pages, memory_order_relaxed) <= C7_RESHARE_PAGES)
         return;
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
         const uint64_t locked = tm_c7_lock_all(self);
@@ -402,13 +402,15 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
 
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits) {
+    const bool outermost = self->common.depth == 0; /* not in setup, and not in a block */
     atomic (self) {
         if ((((const struct c7_object *)(self->base + object))->tm_header.flags &
              C7_WRITE_BARRIER) != 0)
             tm_c7_write(self, object, field);
         memcpy(self->base + field, &bits, bytes);
     }
-    self->common.stats.commits--; /* it is none of the program's */
+    if (outermost)
+        self->common.stats.commits--; /* it is none of the program's */
 }
 
 /* ---- threads

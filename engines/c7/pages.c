@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,9 +18,30 @@
 
 enum { MARKERS_MEMSET_MAX = 1 << 18 }; /* bytes: up to here zeroing is cheaper than remapping */
 
-static _Noreturn void map_failed(const char *what) {
-    tm_fatal("c7: %s failed: %s (many small mappings? see vm.max_map_count)", what,
-             strerror(errno));
+#define NEEDS_LESS "fewer c7:segments=N, or threads, or a smaller c7:heap_mb=N need less"
+
+/* What the world can get wrong behind the start, in one line. */
+static _Noreturn TM_COLD void map_failed(const char *what) {
+    const int error = errno;
+    tm_fatal("c7: %s failed: %s%s", what, strerror(error),
+             error == ENOMEM   ? " (memory, or more mappings than vm.max_map_count)"
+             : error == ENOSPC ? " (" NEEDS_LESS ")"
+                               : "");
+}
+
+/* A frame is touched that the system has no memory for: the kernel says so by SIGBUS only. */
+static struct sigaction previous_action;
+
+static void on_bus_error(int signal, siginfo_t *info, void *context) {
+    static const char message[] =
+        "allcores: fatal: c7: the system has no memory for a page of the heap (" NEEDS_LESS ")\n";
+    (void)signal, (void)context;
+    if (tm_c7.reserve != NULL &&
+        (uintptr_t)info->si_addr - (uintptr_t)tm_c7.reserve < (tm_c7.segments + 1) * tm_c7.stride) {
+        (void)!write(STDERR_FILENO, message, sizeof message - 1);
+        abort();
+    }
+    sigaction(SIGBUS, &previous_action, NULL); /* not ours: the access is repeated and ends there */
 }
 
 static char *page_address(const struct c7_segment *s, uint32_t page) {
@@ -63,7 +85,7 @@ static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
         /* Release: pairs with the load of a committer that has stopped us, or has our inbox lock;
          * the copy is complete. */
         atomic_fetch_or_explicit(&tm_c7.privates[p], s->bit, memory_order_release);
-    s->private_pages += count;
+    atomic_fetch_add_explicit(&s->private_pages, count, memory_order_relaxed);
 }
 
 static bool has(const _Atomic uint64_t *mask, uint32_t page, const struct c7_segment *s) {
@@ -153,21 +175,32 @@ static void own_around(struct c7_segment *s, uint32_t page, uint32_t window) {
     count_borders(s, borders(s, low, high) - before);
 }
 
+/* Commits convert pages of the segment under its inbox lock, and neighbours with them: so its
+ * thread changes mappings under that lock, too.  Returns whether there is something to unlock. */
+static bool lock_mappings(struct c7_segment *s) {
+    if (!logging() || s->holds_lock)
+        return false;
+    for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
+        tm_c7_spin(s->thread, n);
+    return true;
+}
+
+static void unlock_mappings(struct c7_segment *s, bool locked) {
+    if (locked)
+        tm_c7_unlock(s);
+}
+
 void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
-    const bool lock = logging() && !s->holds_lock;
     if (logging() && !has(tm_c7.holders, page, s))
         (void)*(volatile char *)page_address(s, page); /* the fault makes it held */
-    if (lock) {
-        for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
-            tm_c7_spin(s->thread, n);
-    }
+    const bool locked = lock_mappings(s);
     if (is_shared(s, page))
         own_around(s, page, window_pages(s, C7_BATCH_PAGES));
-    if (lock)
-        atomic_store_explicit(&s->lock, 0, memory_order_release);
+    unlock_mappings(s, locked);
 }
 
 void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
+    const bool locked = lock_mappings(s);
     const int32_t before = borders(s, page, page + count);
     map_frames(s, page, count, true);
     if (logging())
@@ -175,6 +208,7 @@ void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
             atomic_fetch_or_explicit(&tm_c7.holders[p], s->bit, memory_order_relaxed);
     set_private(s, page, count);
     count_borders(s, borders(s, page, page + count) - before);
+    unlock_mappings(s, locked);
 }
 
 void tm_c7_convert(struct c7_segment *s, uint32_t page) {
@@ -230,13 +264,13 @@ void tm_c7_reshare(struct c7_segment *s) {
     block = block < tm_c7.first_page ? tm_c7.first_page : block;
     reset_pages(s, tm_c7.first_page, block < used ? block : used);
     reset_pages(s, block_end > tm_c7.first_page ? block_end : tm_c7.first_page, used);
-    s->private_pages = 0;
+    atomic_store_explicit(&s->private_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&s->borders, borders(s, tm_c7.first_page, used), memory_order_relaxed);
 }
 
 void tm_c7_forget_pages(struct c7_segment *s) {
     reset_pages(s, tm_c7.first_page, tm_c7.end_page);
-    s->private_pages = 0;
+    atomic_store_explicit(&s->private_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&s->borders, 0, memory_order_relaxed);
     s->next = s->block_end = tm_c7.heap;
     atomic_store(&s->signal.limit, s->block_end);
@@ -331,6 +365,10 @@ bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     for (unsigned i = 0; i < count; i++)
         if (!map_segment(i))
             goto failed;
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, &previous_action);
+    tm_c7.catches = true;
     return true;
 failed:
     snprintf(why, why_size, "cannot map %u segments of %zu MiB: %s", tm_c7.segments, heap_mb,
@@ -345,6 +383,9 @@ static void unmap(void *p, size_t bytes) {
 }
 
 void tm_c7_unmap(void) {
+    if (tm_c7.catches)
+        sigaction(SIGBUS, &previous_action, NULL);
+    tm_c7.catches = false;
     unmap(tm_c7.reserve, (tm_c7.segments + 1) * tm_c7.stride);
     unmap((void *)tm_c7.owner, tm_c7.owner_bytes);
     unmap((void *)tm_c7.holders, tm_c7.mask_bytes);
