@@ -16,8 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MARKERS_MEMSET_MAX = 1 << 18 }; /* bytes: up to here zeroing is cheaper than remapping */
-
 #define NEEDS_LESS "fewer c7:segments=N, or threads, or a smaller c7:heap_mb=N need less"
 
 /* What the world can get wrong behind the start, in one line. */
@@ -276,6 +274,60 @@ void tm_c7_forget_pages(struct c7_segment *s) {
     atomic_store(&s->signal.limit, s->block_end);
 }
 
+/* ---- read versions
+ *
+ * After 255 executions all markers are zeroed.  Those of a small heap by a loop.  Of a large heap
+ * most pages of markers may never have been touched, and have no memory; those that have are zeroed
+ * one by one, because giving them back costs a page fault each when they are touched again, which
+ * takes as long as zeroing several.  Only when next to none of them has been touched in this round
+ * are all given back: the program has moved on, and would pay for its past in each round.
+ */
+
+enum {
+    MARKERS_LOOP_MAX = 1 << 18, /* bytes: up to here they are zeroed without looking */
+    MARKERS_LOOK_PAGES = 1024,  /* looked at together */
+    MARKERS_KEPT = 16,          /* a page is kept as long as one of so many is touched */
+    MARKERS_FEW = 64,           /* pages that are kept in any case */
+};
+
+static bool is_zero(const char *page) {
+    const uint64_t *word = (const uint64_t *)page;
+    for (unsigned i = 0; i < C7_PAGE / 8; i += 32) {
+        uint64_t any = 0;
+        for (unsigned k = 0; k < 32; k++)
+            any |= word[i + k];
+        if (any != 0)
+            return false;
+    }
+    return true;
+}
+
+/* `low` is the start of a page.  Out of line: a page of stack would be paid for by every block. */
+static TM_NOINLINE TM_COLD void zero_large(char *low, size_t bytes) {
+    unsigned char resident[MARKERS_LOOK_PAGES];
+    const size_t pages = (bytes + C7_PAGE - 1) >> C7_PAGE_SHIFT;
+    size_t kept = 0, touched = 0;
+    for (size_t p = 0; p < pages; p += MARKERS_LOOK_PAGES) {
+        const size_t n = pages - p < MARKERS_LOOK_PAGES ? pages - p : MARKERS_LOOK_PAGES;
+        char *at = low + (p << C7_PAGE_SHIFT);
+        if (mincore(at, n << C7_PAGE_SHIFT, resident) != 0)
+            map_failed("looking for markers");
+        for (size_t i = 0; i < n; i++) {
+            char *page = at + (i << C7_PAGE_SHIFT);
+            if ((resident[i] & 1) == 0)
+                continue;
+            kept++;
+            if (is_zero(page))
+                continue;
+            touched++;
+            memset(page, 0, C7_PAGE);
+        }
+    }
+    if (kept > MARKERS_FEW && touched * MARKERS_KEPT < kept &&
+        madvise(low, pages << C7_PAGE_SHIFT, MADV_DONTNEED) != 0)
+        map_failed("giving markers back");
+}
+
 void tm_c7_next_version(struct c7_segment *s) {
     uint8_t *version = tm_c7_read_version(s);
     if (*version < C7_VERSION_MAX) {
@@ -286,11 +338,11 @@ void tm_c7_next_version(struct c7_segment *s) {
     /* Acquire: what this execution has read was allocated before. */
     const uintptr_t used = (uintptr_t)atomic_load_explicit(&tm_c7.used_end, memory_order_acquire)
                            << C7_PAGE_SHIFT;
-    char *high = s->base + (used >> C7_UNIT_SHIFT);
-    if ((size_t)(high - low) <= MARKERS_MEMSET_MAX)
-        memset(low, 0, (size_t)(high - low));
-    else if (madvise(low, (size_t)(high - low), MADV_DONTNEED) != 0)
-        map_failed("zeroing of markers");
+    const size_t bytes = (used - tm_c7.heap) >> C7_UNIT_SHIFT;
+    if (bytes <= MARKERS_LOOP_MAX)
+        memset(low, 0, bytes);
+    else
+        zero_large(low, bytes);
     *version = 1;
 }
 

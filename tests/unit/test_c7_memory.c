@@ -97,9 +97,15 @@ static void write_x_once(struct actor *actor, struct tm_thread *self) {
 }
 
 /* A marker of the same version from the round before is none: the markers have been zeroed. */
-static void markers_of_the_last_round_are_gone(void **state) {
+static void markers_are_gone(enum c7_commit commit, size_t before_x) {
     static const script scripts[] = {read_x_then_y_a_round_later, write_x_once};
-    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    set_up(commit, 2, 2, 4 * SMALL_HEAP_MB);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    const uint32_t end = tm_c7.first_page + (uint32_t)(before_x >> C7_PAGE_SHIFT);
+    (void)tm_new_array(self, struct array, word, before_x / 8);
+    while (tm_c7_page(unit_of(world.x)) < end)
+        world.x = tm_new(self, struct cell);
+    tm_engine_descriptor.detach(self);
     actors_start(2, scripts);
     go_to(A, 1);
     assert_int_equal(A->seen[3], C7_VERSION_MAX - 1);
@@ -113,6 +119,13 @@ static void markers_of_the_last_round_are_gone(void **state) {
     assert_int_equal(A->executions, 1);
     assert_int_equal(B->executions, 1);
     stop();
+}
+/* Those of the first page of the heap, those that are zeroed by a loop, and, in a larger heap,
+ * those that the kernel takes back. */
+static void markers_of_the_last_round_are_gone(void **state) {
+    markers_are_gone(commit_of(state), 0);
+    markers_are_gone(commit_of(state), 2 << 20);
+    markers_are_gone(commit_of(state), 20 << 20);
 }
 
 /* Reads are found in every version of more than two rounds. */
