@@ -178,10 +178,8 @@ struct c7_global {
     /* Constant between start and stop. */
     _Alignas(128) enum c7_commit commit;
     bool alone;          /* one segment: nobody to stop, to tell, or to conflict with */
-    bool fsgsbase;       /* the instructions that set %gs may be used */
     bool by_exchange;    /* owner bytes are taken by compare-and-swap */
     bool oversubscribed; /* more threads than segments */
-    bool catches;        /* the handler of SIGBUS is ours */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
     int32_t borders_max; /* a segment's share of the mappings that the kernel allows */

@@ -9,12 +9,7 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define NEEDS_LESS "fewer c7:segments=N, or threads, or a smaller c7:heap_mb=N need less"
 
@@ -27,55 +22,28 @@ static _Noreturn TM_COLD void map_failed(const char *what) {
                                : "");
 }
 
-/* A frame is touched that the system has no memory for: the kernel says so by SIGBUS only. */
-static struct sigaction previous_action;
-
-static void on_bus_error(int signal, siginfo_t *info, void *context) {
-    static const char message[] =
-        "allcores: fatal: c7: the system has no memory for a page of the heap (" NEEDS_LESS ")\n";
-    (void)signal, (void)context;
-    if (tm_c7.reserve != NULL &&
-        (uintptr_t)info->si_addr - (uintptr_t)tm_c7.reserve < (tm_c7.segments + 1) * tm_c7.stride) {
-        (void)!write(STDERR_FILENO, message, sizeof message - 1);
-        abort();
-    }
-    sigaction(SIGBUS, &previous_action, NULL); /* not ours: the access is repeated and ends there */
-}
-
 static char *page_address(const struct c7_segment *s, uint32_t page) {
     return s->base + ((uintptr_t)page << C7_PAGE_SHIFT);
 }
 
 /* Where the segment's frame of the page stands in the file. */
-static off_t frame(const struct c7_segment *s, uint32_t page) {
-    return (off_t)((uint64_t)s->number * tm_c7.heap_bytes +
-                   ((uint64_t)(page - tm_c7.first_page) << C7_PAGE_SHIFT));
+static uint64_t frame(const struct c7_segment *s, uint32_t page) {
+    return (uint64_t)s->number * tm_c7.heap_bytes +
+           ((uint64_t)(page - tm_c7.first_page) << C7_PAGE_SHIFT);
 }
 
 static void map_frames(const struct c7_segment *s, uint32_t page, uint32_t count, bool own) {
-    const int protection = own ? PROT_READ | PROT_WRITE : PROT_READ;
-    const int populate = count <= 4 * C7_BATCH_PAGES ? MAP_POPULATE : 0;
-    if (mmap(page_address(s, page), (size_t)count << C7_PAGE_SHIFT, protection,
-             MAP_SHARED | MAP_FIXED | populate, tm_c7.fd,
-             frame(own ? s : &tm_c7.segment[0], page)) == MAP_FAILED)
+    if (!machine_map(page_address(s, page), (size_t)count << C7_PAGE_SHIFT, tm_c7.fd,
+                     frame(own ? s : &tm_c7.segment[0], page),
+                     own ? MACHINE_READ_WRITE : MACHINE_READ_ONLY, count <= 4 * C7_BATCH_PAGES))
         map_failed("mmap of pages");
 }
 
 /* The contents of segment 0's pages go into the segment's frames. */
 static void fill_frames(const struct c7_segment *s, uint32_t page, uint32_t count) {
-    const char *from = page_address(&tm_c7.segment[0], page);
-    size_t left = (size_t)count << C7_PAGE_SHIFT;
-    off_t to = frame(s, page);
-    while (left > 0) {
-        const ssize_t n = pwrite(tm_c7.fd, from, left, to);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            map_failed("copying pages");
-        from += n;
-        to += n;
-        left -= (size_t)n;
-    }
+    if (!machine_object_write(tm_c7.fd, frame(s, page), page_address(&tm_c7.segment[0], page),
+                              (size_t)count << C7_PAGE_SHIFT))
+        map_failed("copying pages");
 }
 
 static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
@@ -240,8 +208,7 @@ static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
     const size_t bytes = (size_t)(high - low) << C7_PAGE_SHIFT;
     if (!logging())
         map_frames(s, low, high - low, false);
-    else if (mmap(page_address(s, low), bytes, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+    else if (!machine_map_anonymous(page_address(s, low), bytes, MACHINE_NO_ACCESS))
         map_failed("mmap of no pages");
     for (uint32_t p = low; p < high; p++) {
         if (has(tm_c7.privates, p, s))
@@ -249,9 +216,7 @@ static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
         if (has(tm_c7.holders, p, s))
             atomic_fetch_and_explicit(&tm_c7.holders[p], ~s->bit, memory_order_relaxed);
     }
-    /* The frames go back to the system; where that fails they are only kept. */
-    (void)fallocate(tm_c7.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, frame(s, low),
-                    (off_t)bytes);
+    machine_object_punch(tm_c7.fd, frame(s, low), bytes);
 }
 
 void tm_c7_reshare(struct c7_segment *s) {
@@ -310,11 +275,11 @@ static TM_NOINLINE TM_COLD void zero_large(char *low, size_t bytes) {
     for (size_t p = 0; p < pages; p += MARKERS_LOOK_PAGES) {
         const size_t n = pages - p < MARKERS_LOOK_PAGES ? pages - p : MARKERS_LOOK_PAGES;
         char *at = low + (p << C7_PAGE_SHIFT);
-        if (mincore(at, n << C7_PAGE_SHIFT, resident) != 0)
+        if (!machine_resident_pages(at, n << C7_PAGE_SHIFT, resident))
             map_failed("looking for markers");
         for (size_t i = 0; i < n; i++) {
             char *page = at + (i << C7_PAGE_SHIFT);
-            if ((resident[i] & 1) == 0)
+            if (resident[i] == 0)
                 continue;
             kept++;
             if (is_zero(page))
@@ -324,7 +289,7 @@ static TM_NOINLINE TM_COLD void zero_large(char *low, size_t bytes) {
         }
     }
     if (kept > MARKERS_FEW && touched * MARKERS_KEPT < kept &&
-        madvise(low, pages << C7_PAGE_SHIFT, MADV_DONTNEED) != 0)
+        !machine_zero_pages(low, pages << C7_PAGE_SHIFT))
         map_failed("giving markers back");
 }
 
@@ -349,45 +314,29 @@ void tm_c7_next_version(struct c7_segment *s) {
 /* ---- start and stop
  * ------------------------------------------------------------------------------- */
 
-static void *reserve(size_t bytes, int protection) {
-    void *p = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 /* Control page, markers and heap of segment i. */
 static bool map_segment(unsigned i) {
     struct c7_segment *s = &tm_c7.segment[i];
     s->number = i;
     s->bit = i == 0 ? 0 : UINT64_C(1) << (i - 1);
     s->base = tm_c7.reserve + i * tm_c7.stride;
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
     const size_t markers = (tm_c7.heap_bytes >> C7_UNIT_SHIFT) + C7_PAGE;
-    if (mmap(s->base + C7_CONTROL, C7_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ||
-        mmap(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers, PROT_READ | PROT_WRITE, flags, -1,
-             0) == MAP_FAILED)
+    if (!machine_map_anonymous(s->base + C7_CONTROL, C7_PAGE, MACHINE_READ_WRITE) ||
+        !machine_map_anonymous(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers,
+                               MACHINE_READ_WRITE))
         return false;
     *tm_c7_read_version(s) = 1;
     if (i > 0 && logging())
         return true;
-    return mmap(s->base + tm_c7.heap, tm_c7.heap_bytes, i == 0 ? PROT_READ | PROT_WRITE : PROT_READ,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE, tm_c7.fd, 0) != MAP_FAILED;
+    return machine_map(s->base + tm_c7.heap, tm_c7.heap_bytes, tm_c7.fd, 0,
+                       i == 0 ? MACHINE_READ_WRITE : MACHINE_READ_ONLY, false);
 }
 
 /* A segment's share of the mappings that the kernel allows, some left to the rest of the program.
  */
 static int32_t share_of_mappings(void) {
-    long most = 65530; /* the kernel's default */
-    FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
-    if (f != NULL) {
-        char line[32];
-        if (fgets(line, sizeof line, f) != NULL) {
-            const long said = strtol(line, NULL, 10);
-            most = said > 0 && said < INT32_MAX ? said : most;
-        }
-        fclose(f);
-    }
-    const long share = most / 4 * 3 / (long)tm_c7.segments;
-    return share < 64 ? 64 : (int32_t)share;
+    const long share = machine_mappings_max() / 4 * 3 / (long)tm_c7.segments;
+    return share < 64 ? 64 : share > INT32_MAX ? INT32_MAX : (int32_t)share;
 }
 
 bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
@@ -404,23 +353,24 @@ bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     const size_t count = tm_c7.segments + 1;
     tm_c7.owner_bytes = end >> C7_UNIT_SHIFT;
     tm_c7.mask_bytes = (size_t)tm_c7.end_page * sizeof *tm_c7.holders;
-    tm_c7.fd = memfd_create("allcores-c7", MFD_CLOEXEC);
-    if (tm_c7.fd < 0 || ftruncate(tm_c7.fd, (off_t)(count * tm_c7.heap_bytes)) != 0)
+    tm_c7.fd = machine_object_open("allcores-c7", count * tm_c7.heap_bytes);
+    if (tm_c7.fd < 0) {
+        errno = -tm_c7.fd;
         goto failed;
-    tm_c7.reserve = reserve(count * tm_c7.stride, PROT_NONE);
-    tm_c7.owner = reserve(tm_c7.owner_bytes, PROT_READ | PROT_WRITE);
-    tm_c7.holders = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
-    tm_c7.privates = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
+    }
+    tm_c7.reserve = machine_reserve(count * tm_c7.stride, MACHINE_NO_ACCESS);
+    tm_c7.owner = machine_reserve(tm_c7.owner_bytes, MACHINE_READ_WRITE);
+    tm_c7.holders = machine_reserve(tm_c7.mask_bytes, MACHINE_READ_WRITE);
+    tm_c7.privates = machine_reserve(tm_c7.mask_bytes, MACHINE_READ_WRITE);
     if (tm_c7.reserve == NULL || tm_c7.owner == NULL || tm_c7.holders == NULL ||
         tm_c7.privates == NULL)
         goto failed;
     for (unsigned i = 0; i < count; i++)
         if (!map_segment(i))
             goto failed;
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &previous_action);
-    tm_c7.catches = true;
+    machine_explain_no_memory(tm_c7.reserve, count * tm_c7.stride,
+                              "allcores: fatal: c7: the system has no memory for a page of the "
+                              "heap (" NEEDS_LESS ")\n");
     return true;
 failed:
     snprintf(why, why_size, "cannot map %u segments of %zu MiB: %s", tm_c7.segments, heap_mb,
@@ -431,13 +381,11 @@ failed:
 
 static void unmap(void *p, size_t bytes) {
     if (p != NULL)
-        munmap(p, bytes);
+        machine_unreserve(p, bytes);
 }
 
 void tm_c7_unmap(void) {
-    if (tm_c7.catches)
-        sigaction(SIGBUS, &previous_action, NULL);
-    tm_c7.catches = false;
+    machine_explain_no_memory(NULL, 0, NULL);
     unmap(tm_c7.reserve, (tm_c7.segments + 1) * tm_c7.stride);
     unmap((void *)tm_c7.owner, tm_c7.owner_bytes);
     unmap((void *)tm_c7.holders, tm_c7.mask_bytes);
@@ -447,6 +395,6 @@ void tm_c7_unmap(void) {
     tm_c7.holders = NULL;
     tm_c7.privates = NULL;
     if (tm_c7.fd >= 0)
-        close(tm_c7.fd);
+        machine_object_close(tm_c7.fd);
     tm_c7.fd = -1;
 }
