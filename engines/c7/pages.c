@@ -251,24 +251,28 @@ void tm_c7_forget_pages(struct c7_segment *s) {
 enum {
     MARKERS_LOOP_MAX = 1 << 18, /* bytes: up to here they are zeroed without looking */
     MARKERS_LOOK_PAGES = 1024,  /* looked at together */
-    MARKERS_KEPT = 16,          /* a page is kept as long as one of so many is touched */
+    MARKERS_KEPT = 8,           /* they are kept as long as one of so many is touched */
     MARKERS_FEW = 64,           /* pages that are kept in any case */
 };
 
-static bool is_zero(const char *page) {
-    const uint64_t *word = (const uint64_t *)page;
-    for (unsigned i = 0; i < C7_PAGE / 8; i += 32) {
-        uint64_t any = 0;
-        for (unsigned k = 0; k < 32; k++)
-            any |= word[i + k];
-        if (any != 0)
-            return false;
+/* Returns whether there was a marker on the page.  From the first one on all is written: to look
+ * for the next one costs a misprediction each. */
+static bool zero_page(char *page) {
+    enum { PART = 32 };
+    uint64_t *word = (uint64_t *)page, *const end = (uint64_t *)(page + C7_PAGE);
+    for (uint64_t any = 0; word < end; word += PART) {
+        for (unsigned i = 0; i < PART; i++)
+            any |= word[i];
+        if (any != 0) {
+            memset(word, 0, (size_t)((char *)end - (char *)word));
+            return true;
+        }
     }
-    return true;
+    return false;
 }
 
 /* `low` is the start of a page.  Out of line: a page of stack would be paid for by every block. */
-static TM_NOINLINE TM_COLD void zero_large(char *low, size_t bytes) {
+static TM_NOINLINE void zero_large(char *low, size_t bytes) {
     unsigned char resident[MARKERS_LOOK_PAGES];
     const size_t pages = (bytes + C7_PAGE - 1) >> C7_PAGE_SHIFT;
     size_t kept = 0, touched = 0;
@@ -278,14 +282,10 @@ static TM_NOINLINE TM_COLD void zero_large(char *low, size_t bytes) {
         if (!machine_resident_pages(at, n << C7_PAGE_SHIFT, resident))
             map_failed("looking for markers");
         for (size_t i = 0; i < n; i++) {
-            char *page = at + (i << C7_PAGE_SHIFT);
             if (resident[i] == 0)
                 continue;
             kept++;
-            if (is_zero(page))
-                continue;
-            touched++;
-            memset(page, 0, C7_PAGE);
+            touched += zero_page(at + (i << C7_PAGE_SHIFT));
         }
     }
     if (kept > MARKERS_FEW && touched * MARKERS_KEPT < kept &&
