@@ -43,14 +43,11 @@ static const struct cli_command command = {
         "  \"available\": {MACHINE: true or the reason why not},\n"
         "  \"options\": [{\"name\", \"help\", \"type\", \"default\", \"min\", \"max\" or "
         "\"choices\"}]}]};\n"
-        "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),
-"
+        "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
         "\"max_threads\" and \"simulated\"; simulated ones have \"profiles\": run takes "
-        "sim:PROFILE.
-"
+        "sim:PROFILE.\n"
         "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
-        "\"hypothetical\".
-"
+        "\"hypothetical\".\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
