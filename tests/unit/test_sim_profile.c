@@ -119,7 +119,7 @@ static void each_is_named_as_its_file_and_fits(void **state) {
         assert_true(sim_profile_threads(&p) >= 1);
         assert_int_equal(p.hypothetical, strstr(p.title, "hypothetical machine") != NULL);
     }
-    assert_int_equal(n, 6);
+    assert_true(n >= 6);
 }
 
 static void the_shipped_ones_have_the_published_figures(void **state) {
