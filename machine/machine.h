@@ -22,8 +22,13 @@ uint64_t machine_now_ns(void);
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
-/* A hint inside spin loops (PAUSE). */
+/* A hint inside spin loops (PAUSE).  The build says TM_SIMULATED where code is compiled for a
+ * simulated machine: there it takes the time that the profile says, and others get their turn. */
+#ifdef TM_SIMULATED
+void machine_cpu_relax(void);
+#else
 static inline void machine_cpu_relax(void) { __builtin_ia32_pause(); }
+#endif
 
 /* Sleeps while *word == expected, at most timeout_ns (UINT64_MAX: without limit).  May return early
  * for no reason: the caller checks its condition again.  Returns false when the time ran out.
@@ -66,6 +71,25 @@ void machine_close(int fd);
 
 struct machine_thread; /* one running thread, owned by the machine from spawn to join */
 
+/* A profile of a simulated machine. */
+struct machine_description {
+    char title[128];
+    bool hypothetical;         /* no such machine was ever sold: every label says so */
+    unsigned hardware_threads; /* in all */
+};
+
+/* What a simulated machine did since it was opened. */
+struct machine_counters {
+    uint64_t accesses;     /* to memory, of the simulated threads */
+    uint64_t instructions; /* executed by them */
+    uint64_t l1_misses, l2_misses, l3_misses;
+    uint64_t upgrades;    /* lines held shared that were made exclusive */
+    uint64_t transfers;   /* lines that came from another core's cache */
+    uint64_t page_faults; /* first touches of a page */
+    uint64_t switches; /* from one hardware thread to the next on the host: what simulating cost */
+    uint64_t context_switches; /* of the simulated operating system */
+};
+
 struct machine {
     const char *name;
     const char *help;
@@ -84,6 +108,35 @@ struct machine {
     void (*wake)(_Atomic uint32_t *word, unsigned n);
     /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason. */
     const char *(*htm_unavailable)(void);
+
+    /* ---- simulated machines only; all NULL and false on a real one --------------------------- */
+
+    bool simulated;
+    /* Names of the profiles that are built in, NULL-terminated. */
+    const char *const *(*profiles)(void);
+    /* What a profile with these overrides would be, without opening it.  False and `why` as open.
+     */
+    bool (*describe)(const char *profile, const char *const *overrides, size_t override_count,
+                     struct machine_description *description, char *why, size_t why_size);
+    /*
+     * Before an engine is started for one sample: the machine that `profile` describes, with
+     * `override_count` overrides "key=value" in order, in its first state (memory empty, caches
+     * cold, clocks at 0).  A sample is a function of program, profile, overrides, seed and request.
+     * False and one line in `why` (what, where, what would be right) when the profile or an
+     * override is refused or memory is out.  Nothing is open yet; the strings are not kept.
+     *
+     * Between `spawn`, which runs nothing, and `join`, which runs the machine until that thread has
+     * ended, time stands still; what the calling thread itself does (setup, verification) is not
+     * modelled and takes no time.  One host thread makes all calls.
+     */
+    bool (*open)(const char *profile, const char *const *overrides, size_t override_count,
+                 uint64_t seed, char *why, size_t why_size);
+    /* Behind the engine's stop: everything is given back. */
+    void (*close)(void);
+    /* Memory of the simulated program, between open and close, in bytes. */
+    uint64_t (*resident_bytes)(void);
+    /* Between open and close. */
+    void (*counters)(struct machine_counters *counters);
 };
 
 /* Machines register here: TM_REGISTER(tm_machines, struct machine, name). */

@@ -93,15 +93,28 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
  */
 bool sim_memory_region(struct sim_memory *m, uintptr_t start, size_t bytes, bool resident);
 
-/* Pages [start, start + bytes) become names for the frames of `object` from page `first` on: shared
- * mapping of a memory object.  Two pages that name one frame share its lines.  All threads' filters
- * forget these pages.  Costs are the caller's business. */
-bool sim_memory_map(struct sim_memory *m, uintptr_t start, size_t bytes, unsigned object,
-                    uint64_t first);
+/*
+ * A region whose pages are names: on the first access to a page after the region was declared, or
+ * after the page was forgotten, `resolve` says which frame it names.  Object 0: a new anonymous
+ * frame; otherwise page `page` of that object, and two pages that name one frame share its lines.
+ * `resident`: the first access costs no page fault.
+ */
+struct sim_page_name {
+    unsigned object;
+    uint64_t page;
+    bool resident;
+};
+typedef struct sim_page_name sim_page_resolver(uintptr_t page_address);
+bool sim_memory_region_of_names(struct sim_memory *m, uintptr_t start, size_t bytes,
+                                sim_page_resolver *resolve);
 
-/* The pages are forgotten (munmap, MADV_DONTNEED); their next touch gets a new frame.  Lines of
- * anonymous frames are dropped from all caches. */
-void sim_memory_unmap(struct sim_memory *m, uintptr_t start, size_t bytes);
+/* The pages are forgotten by all hardware threads (munmap, mmap over them, MADV_DONTNEED): their
+ * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay. */
+void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
+
+/* Pages of an object are punched out: their frames are gone with their lines.  No page names them.
+ */
+void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
 
 /* ---- for later: hardware transactions hook in here ------------------------------------------ */
 
