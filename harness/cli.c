@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,7 +88,7 @@ static int parse_option(const struct cli_command *command, int argc, char **argv
     const struct cli_option *option = &command->options[o];
     if (option->name == NULL)
         return unknown_option(command, name);
-    if (values[o] != NULL)
+    if (values[o] != NULL && !option->repeatable)
         return cli_error(command->name, "--%s is given twice: give it once%s", name,
                          option->argument != NULL && strstr(option->argument, ",...") != NULL
                              ? ", its values separated by commas"
@@ -142,4 +143,19 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv, const c
         }
     }
     return true;
+}
+
+unsigned cli_repeated(const struct cli_command *command, int argc, char **argv,
+                      const struct cli_option *option, const char **list, unsigned max) {
+    const ptrdiff_t index = option - command->options;
+    unsigned n = 0;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *values[CLI_OPTIONS_MAX] = {NULL};
+        if (strncmp(argv[i], "--", 2) != 0)
+            continue;
+        (void)parse_option(command, argc, argv, &i, values);
+        if (values[index] != NULL && n++ < max)
+            list[n - 1] = values[index];
+    }
+    return n;
 }

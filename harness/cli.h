@@ -4,7 +4,8 @@
  *
  * Syntax: `--name VALUE`, `--name=VALUE`, `--flag`, `-h`; `--` ends the options; operands may stand
  * between options.  Options are not abbreviated (a later version could make an abbreviation mean
- * something else) and not repeated (the first value would be lost without a word).
+ * something else), and only repeated where the table says so (the first value would be lost without
+ * a word).
  */
 #ifndef ALLCORES_CLI_H
 #define ALLCORES_CLI_H
@@ -17,6 +18,7 @@ struct cli_option {
     const char *name;     /* without the dashes; NULL ends a table */
     const char *argument; /* what the value is called in the help, "N"; NULL: a flag */
     const char *help;     /* units and default included; lines separated by \n */
+    bool repeatable;      /* cli_repeated has all its values */
 };
 
 struct cli_command {
@@ -37,6 +39,13 @@ struct cli_command {
  */
 bool cli_parse(const struct cli_command *command, int argc, char **argv, const char **values,
                const char **operands, int *status);
+
+/*
+ * All values of a repeatable option, in order, of arguments that cli_parse has accepted.  Fills at
+ * most `max` of list[] and returns how many there are.
+ */
+unsigned cli_repeated(const struct cli_command *command, int argc, char **argv,
+                      const struct cli_option *option, const char **list, unsigned max);
 
 /* Prints a command's help on stdout. */
 void cli_help(const struct cli_command *command);
