@@ -71,6 +71,11 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread);
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
                          enum sim_right right);
 
+/* Would this access stay within the core's own L1 and L2?  Then no other core can see it, and it
+ * needs no order either.  Changes nothing. */
+bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t address,
+                           enum sim_right right);
+
 /*
  * The access itself, one line (the caller splits what crosses a border).  `now`: ticks of the
  * thread's clock.  Returns the latency in ticks until the value is there (a load) or the line is
