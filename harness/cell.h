@@ -46,6 +46,7 @@ struct cell_sample {
     /* What the simulation took, for judging the simulator; 0 on other machines.  host_ns is time of
      * the computer that simulates, the only figure here that differs between equal runs. */
     uint64_t host_ns, accesses, switches;
+    uint64_t instructions; /* simulated ones, setup and verification included; not recorded */
 };
 
 /*
