@@ -97,6 +97,10 @@ HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*
 HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
 HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o
 HARNESS_LIBRARY := $(filter-out $(B)/harness/main.o,$(HARNESS_OBJECTS))
+# Profiles of simulated machines: every machine/profiles/NAME.json is compiled in, with what reads them.
+PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json)))
+MACHINE_OBJECTS := $(sort $(MACHINE_OBJECTS) $(B)/machine/sim/profile.o) $(B)/profiles.o
+
 # Linked as objects: an archive would drop those of which only the registry section is wanted.
 MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
 
@@ -220,6 +224,15 @@ $(B)/flags: FORCE | $(B)/tools
 $(B)/buildinfo.c: FORCE $(B)/flags
 	@scripts/buildinfo '$(CC)' '$(CFLAGS_ALL)' '$(SAN)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Changes when a profile comes or goes; the object also depends on what is in them.
+$(B)/profiles.c: FORCE scripts/profiles | $(B)/tools
+	@mkdir -p $(@D)
+	@scripts/profiles $(PROFILES) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/profiles.o: $(B)/profiles.c $(PROFILES) $(B)/flags
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/harness/buildinfo.o: $(B)/buildinfo.c
 	@mkdir -p $(@D)

@@ -1,5 +1,6 @@
 /*
- * list.c - engines, workloads and machines with their options and where they can run.
+ * list.c - engines, workloads and machines with their options and where they can run; profiles of
+ * simulated machines.
  *
  * JSON is built first and the table is printed from it, so that both always say the same.
  */
@@ -9,6 +10,8 @@
 #include "runner.h"
 #include "spec.h"
 #include "suggest.h"
+
+#include "../machine/sim/profile.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -23,11 +26,12 @@ static const struct cli_option options[] = {
 
 static const struct cli_command command = {
     .name = "list",
-    .usage = "list [engines|workloads|machines] [--json]",
+    .usage = "list [engines|workloads|machines|profiles] [--json]",
     .about =
         "Shows what this program can run: engines with their options, workloads with their\n"
-        "parameters (both are given behind the name: counter:mode=private), machines, and why\n"
-        "something is not available here.  Without an argument: all three.\n",
+        "parameters (both are given behind the name: counter:mode=private), machines, why\n"
+        "something is not available here, and profiles of simulated machines (`allcores machine\n"
+        "show PROFILE` prints one).  Without an argument: all four.\n",
     .options = options,
     .more =
         "examples:\n"
@@ -42,6 +46,8 @@ static const struct cli_command command = {
         "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
         "\"max_threads\" and \"simulated\"; simulated ones have \"profiles\": run takes "
         "sim:PROFILE.\n"
+        "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
+        "\"hypothetical\".\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
@@ -183,6 +189,22 @@ static bool put_machines(json_t *list) {
     return true;
 }
 
+static bool put_profiles_of_machines(json_t *list) {
+    for (const char *const *n = sim_profile_names(); *n != NULL; n++) {
+        struct sim_profile profile;
+        char why[SPEC_WHY_SIZE];
+        json_t *object = append_object(list);
+        /* They are compiled in, and a test loads each of them. */
+        if (object == NULL || !sim_profile_load(*n, NULL, 0, &profile, why, sizeof why) ||
+            !put(object, "name", json_string(profile.name)) ||
+            !put(object, "title", json_string(profile.title)) ||
+            !put(object, "threads", json_integer(sim_profile_threads(&profile))) ||
+            !put(object, "hypothetical", json_boolean(profile.hypothetical)))
+            return false;
+    }
+    return true;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static const char *string_of(const json_t *object, const char *key) {
@@ -218,7 +240,18 @@ static void print_param(const json_t *param) {
     printf("\n          %s\n", string_of(param, "help"));
 }
 
+static void print_profile(const json_t *entry) {
+    printf("  %s\n      %s\n      %" JSON_INTEGER_FORMAT " hardware threads%s\n",
+           string_of(entry, "name"), string_of(entry, "title"),
+           json_integer_value(json_object_get(entry, "threads")),
+           json_is_true(json_object_get(entry, "hypothetical")) ? ", hypothetical machine" : "");
+}
+
 static void print_entry(json_t *entry) {
+    if (string_of(entry, "title") != NULL) {
+        print_profile(entry);
+        return;
+    }
     printf("  %s\n      %s\n", string_of(entry, "name"), string_of(entry, "help"));
     if (string_of(entry, "stands_for") != NULL)
         printf("      stands for: %s\n", string_of(entry, "stands_for"));
@@ -247,18 +280,22 @@ static void print_entry(json_t *entry) {
 static const struct part {
     const char *name;
     bool (*put)(json_t *list);
-} parts[] = {{"engines", put_engines}, {"workloads", put_workloads}, {"machines", put_machines}};
+} parts[] = {{"engines", put_engines},
+             {"workloads", put_workloads},
+             {"machines", put_machines},
+             {"profiles", put_profiles_of_machines}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
-static const char *const planned_parts[] = {"profiles", "experiments", "claims", NULL};
+static const char *const planned_parts[] = {"experiments", "claims", NULL};
 
 static int unknown_part(const char *name) {
     const char *names[PARTS + 1];
     char phrase[SPEC_WHY_SIZE];
     for (const char *const *p = planned_parts; *p != NULL; p++)
         if (strcmp(name, *p) == 0)
-            return cli_error(command.name,
-                             "%s are not built yet; there are: engines, workloads, machines", name);
+            return cli_error(
+                command.name,
+                "%s are not built yet; there are: engines, workloads, machines, profiles", name);
     for (unsigned i = 0; i < PARTS; i++)
         names[i] = parts[i].name;
     names[PARTS] = NULL;

@@ -5,6 +5,7 @@
 #include "buildinfo.h"
 #include "cli.h"
 #include "list.h"
+#include "machine_command.h"
 #include "report.h"
 #include "run.h"
 #include "runner.h"
@@ -19,15 +20,16 @@ static const struct subcommand {
     const char *summary; /* NULL: not for users */
     int (*run)(int argc, char **argv);
 } subcommands[] = {
-    {"list", "show engines, workloads and machines", list_main},
+    {"list", "show engines, workloads, machines and profiles", list_main},
     {"run", "measure engines on workloads and write a results file", run_main},
+    {"machine", "show profiles of simulated machines", machine_main},
     {"report", "draw plots and tables from results files", report_main},
     {"worker", NULL, worker_main}, /* a child process of `run` */
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
 /* Of later versions. */
-static const char *const planned[] = {"compare", "conflicts", "claims", "check", "machine", NULL};
+static const char *const planned[] = {"compare", "conflicts", "claims", "check", NULL};
 
 static int help(void) {
     printf("usage: allcores SUBCOMMAND [options]\n"

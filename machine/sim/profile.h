@@ -80,11 +80,36 @@ static inline unsigned sim_profile_threads(const struct sim_profile *p) {
 /*
  * Reads the profile `name` (one that is built in) or, when the name contains a '/' or ends in
  * .json, that file, then applies the overrides "key=value" in order (keys as in the file, dotted:
- * "l1.size=48K").  False and one line in `why` (what, where, what would be right) when it is
- * unknown, unreadable, does not fit the schema or is inconsistent (sets not a power of two, ...).
+ * "l1.size=48K"; a later one of the same key wins).  A size that is overridden alone and would not
+ * give a power of two of sets keeps the sets and changes the ways (48K of a 32K 8-way L1: 12 ways,
+ * as real ones have).  What was overridden stands in the title.  False and one line in `why` (what,
+ * where, what would be right) when it is unknown, unreadable, does not fit the schema or is
+ * inconsistent (sets not a power of two, ...); *profile is then as it was.
  */
 bool sim_profile_load(const char *name, const char *const *overrides, size_t override_count,
                       struct sim_profile *profile, char *why, size_t why_size);
+
+/*
+ * The same as the text of a profile file, which sim_profile_load accepts and gives the same profile
+ * for: a value that was overridden says so in its source.  The caller frees it; NULL and `why` as
+ * above.
+ */
+char *sim_profile_resolve(const char *name, const char *const *overrides, size_t override_count,
+                          char *why, size_t why_size);
+
+/* A key of a profile file, dotted. */
+struct sim_profile_key {
+    const char *key;
+    const char
+        *units; /* accepted in a file, separated by '|'; the first is the one it is held in */
+    const char *help;
+};
+
+/* All keys that hold a value, in the order of the documentation.  Static. */
+const struct sim_profile_key *sim_profile_keys(size_t *count);
+
+/* The value of a key in the first of its units (a policy: its enum; a flag: 0 or 1). */
+double sim_profile_value(const struct sim_profile *profile, const struct sim_profile_key *key);
 
 /* Names of the built-in profiles, NULL-terminated, in the order of the files. */
 const char *const *sim_profile_names(void);

@@ -562,7 +562,8 @@ static void access_line(uintptr_t address, enum sim_right right) {
         c->clock += c->l1_ticks;
         return;
     }
-    c = in_order();
+    if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
+        c = in_order();
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     double exposed = 1;

@@ -8,8 +8,8 @@
  *
  * Order.  Each hardware thread has a clock (ticks).  What others could see - misses, upgrades,
  * atomics, fences, pause, calls of the operating system - happens strictly in the order of the
- * clocks (ties: by number).  A hit in the own L1 with sufficient rights may run ahead of the others
- * by at most lead_cycles.
+ * clocks (ties: by number).  A hit in the own L1 or L2 with sufficient rights may run ahead of the
+ * others by at most lead_cycles.
  *
  *   c->clock <  c->horizon          a hit may go on        (horizon = next other clock + lead)
  *   c->clock <= c->turn             an ordered event may happen (turn = next other clock)

@@ -52,13 +52,13 @@ refused 'no subcommand'
 refused 'no subcommand' ''
 refused 'did you mean run?' rnu
 refused 'did you mean list?' lsit
-refused 'there are: list, run, report' frobnicate
+refused 'there are: list, run, machine, report' frobnicate
 refused 'did you mean report?' reprot
 refused 'subcommand' worke
 refused 'did you mean --version?' --verison
 refused 'did you mean --help?' --hlep
 refused 'unknown option' -x
-for planned in compare conflicts claims check machine; do
+for planned in compare conflicts claims check; do
     refused "$planned is not built yet" "$planned"
 done
 refused 'unknown subcommand' $'two\nlines'
@@ -96,16 +96,16 @@ shows ':mode=shared|private|sharded  (default shared)' list workloads
 shows 'seq' list engines
 shows 'native' list machines
 refused 'did you mean engines?' list engine
-refused 'there are: engines, workloads, machines' list everything
+refused 'there are: engines, workloads, machines, profiles' list everything
 refused 'unexpected argument' list engines workloads
 refused 'did you mean --json?' list --jsno
 refused '--json takes no value' list --json=yes
 refused '--json is given twice' list --json --json
-for planned in profiles experiments claims; do
+for planned in experiments claims; do
     refused "$planned are not built yet" list "$planned"
 done
 run "$ALLCORES" list workloads
-expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines' "$OUT")" -eq 1
+expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines|profiles' "$OUT")" -eq 1
 if "$ALLCORES" list >/dev/full 2>"$ERR"; then
     fail 'list says when stdout is full' 'exit status 0'
 else
@@ -118,7 +118,7 @@ if command -v jq >/dev/null; then
         run "$ALLCORES" list ${2:+"$2"} --json
         expect "JSON: $1" jq -e "$3" "$OUT" >"$TMP"/jq
     }
-    json 'all parts' '' 'keys == ["engines", "machines", "workloads"]'
+    json 'all parts' '' 'keys == ["engines", "machines", "profiles", "workloads"]'
     json 'one part' engines 'keys == ["engines"]'
     json 'each engine once' engines '[.engines[].name] | . == unique and length >= 2'
     json 'each workload once' workloads '[.workloads[].name] | . == unique and length >= 2'
