@@ -200,6 +200,10 @@ test-programs: $(B)/allcores $(CONFORMANCE_PROGRAM) $(UNIT_TESTS)
 $(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS) $(B)/linked
 	$(link) -lcmocka
 
+# For scripts/inflation; no test, so only built when asked for.
+$(B)/tests/inflation: $(B)/tests/driver/inflation.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
+	$(link)
+
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
 	$(link) -lcmocka
 
