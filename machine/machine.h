@@ -54,6 +54,52 @@ void *machine_alloc_aligned(size_t bytes, size_t align);
 /* Both kinds go back here; NULL is allowed. */
 void machine_free(void *p);
 
+/* ---- pages (memory that is mapped at several addresses) ---------------------------------------
+ */
+
+/* An object of `bytes` zero bytes whose pages can be mapped, at several addresses at a time.
+ * Returns its number, or a negative errno.  memfd_create(2): sparse, memory is taken by use. */
+int machine_object_open(const char *name, size_t bytes);
+void machine_object_close(int object);
+/* Copies bytes into the object at byte `at`, whether or not that is mapped anywhere. */
+bool machine_object_write(int object, uint64_t at, const void *from, size_t bytes);
+/* The object's pages there are zero again and take no memory, where the system can do that. */
+void machine_object_punch(int object, uint64_t at, size_t bytes);
+
+enum machine_access { MACHINE_NO_ACCESS, MACHINE_READ_ONLY, MACHINE_READ_WRITE };
+
+/* Address space, zero when it is accessible; memory is taken by use.  NULL and errno on failure. */
+void *machine_reserve(size_t bytes, enum machine_access access);
+void machine_unreserve(void *start, size_t bytes);
+/* The pages from `at` on become those of the object from byte `from` on, in one atomic step for
+ * other threads.  `populate`: make them accessible at once instead of at first touch.  False and
+ * errno on failure.  mmap(2) with MAP_SHARED | MAP_FIXED. */
+bool machine_map(void *at, size_t bytes, int object, uint64_t from, enum machine_access access,
+                 bool populate);
+/* The pages become zero and private to this address, or inaccessible. */
+bool machine_map_anonymous(void *at, size_t bytes, enum machine_access access);
+/* Anonymous pages are zero again.  madvise(2), MADV_DONTNEED. */
+bool machine_zero_pages(void *at, size_t bytes);
+/* resident[i]: nonzero when the i-th page has memory.  mincore(2). */
+bool machine_resident_pages(void *at, size_t bytes, unsigned char *resident);
+/* The system may find out only when a page of an object is touched that it has no memory for.  The
+ * program then ends, with this line on stderr if the address lies in [start, start + bytes).  NULL:
+ * no more.  One range at a time.  SIGBUS. */
+void machine_explain_no_memory(const void *start, size_t bytes, const char *line);
+/* How many mappings the system allows, about (vm.max_map_count). */
+long machine_mappings_max(void);
+
+/* Called in the thread that touched an inaccessible page, at that very access, which is repeated
+ * when it returns true; false: nobody's business, the program ends there.  One handler at a time.
+ */
+typedef bool machine_fault_handler(uintptr_t address);
+void machine_catch_faults(machine_fault_handler *handler);
+void machine_ignore_faults(void);
+
+/* %gs of the calling thread begins at `base`, for accesses through __seg_gs.  False: neither
+ * FSGSBASE nor arch_prctl(2) works. */
+bool machine_set_gs(const void *base);
+
 /* ---- blocking calls ------------------------------------------------------------------------ */
 
 /* pipe2(2), write(2) and read(2) of this machine's operating system; negative errno on failure. */

@@ -4,13 +4,7 @@
  */
 #include "internal.h"
 
-#include <asm/prctl.h>
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 TM_CHECKPOINT_DEFINITION
 
@@ -20,16 +14,8 @@ struct c7_global tm_c7 = {.fd = -1};
  * ---------------------------------------------------------------------------------------------- */
 
 #if !defined(C7_PLAIN)
-enum { HWCAP2_FSGSBASE_BIT = 2 }; /* Linux has enabled the instructions for user code */
-
-__attribute__((target("fsgsbase"))) static void write_gs_base(const char *base) {
-    __builtin_ia32_wrgsbase64((unsigned long long)(uintptr_t)base);
-}
-
 void tm_c7_enter(const struct tm_thread *self) {
-    if (tm_c7.fsgsbase)
-        write_gs_base(self->base);
-    else if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->base) != 0)
+    if (!machine_set_gs(self->base))
         tm_fatal(
             "c7: neither FSGSBASE nor arch_prctl(ARCH_SET_GS) works here; use c7:addressing=plain");
 }
@@ -76,7 +62,7 @@ static void get_segment(struct tm_thread *self) {
         number = atomic_load(&self->given);
     }
     struct c7_segment *s = &tm_c7.segment[number];
-    s->thread = self;
+    atomic_store_explicit(&s->thread, self, memory_order_relaxed);
     set_segment(self, s);
 }
 
@@ -109,7 +95,7 @@ static TM_COLD void take_priority(struct tm_thread *self) {
 static TM_COLD void reshare(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     s->commits = 0;
-    if (s->private_pages <= C7_RESHARE_PAGES)
+    if (atomic_load_explicit(&s->private_pages, memory_order_relaxed) <= C7_RESHARE_PAGES)
         return;
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
         const uint64_t locked = tm_c7_lock_all(self);
@@ -403,13 +389,15 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
 
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits) {
+    const bool outermost = self->common.depth == 0; /* not in setup, and not in a block */
     atomic (self) {
         if ((((const struct c7_object *)(self->base + object))->tm_header.flags &
              C7_WRITE_BARRIER) != 0)
             tm_c7_write(self, object, field);
         memcpy(self->base + field, &bits, bytes);
     }
-    self->common.stats.commits--; /* it is none of the program's */
+    if (outermost)
+        self->common.stats.commits--; /* it is none of the program's */
 }
 
 /* ---- threads
@@ -472,28 +460,6 @@ static void c7_pause(struct tm_thread *self) { (void)self; }
 
 static struct tm_stats *c7_stats(struct tm_thread *self) { return &self->common.stats; }
 
-/* ---- first touch of a page (commit=log)
- * -------------------------------------------------------------------- */
-
-static struct sigaction previous_action;
-
-static void on_fault(int signal, siginfo_t *info, void *context) {
-    (void)signal, (void)context;
-    const int saved = errno; /* the load that faulted may stand between a call and its errno */
-    if (tm_c7_fault((uintptr_t)info->si_addr)) {
-        errno = saved;
-        return;
-    }
-    sigaction(SIGSEGV, &previous_action,
-              NULL); /* not ours: the access is repeated and ends there */
-}
-
-static void catch_faults(void) {
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &previous_action);
-}
-
 /* ---- descriptor
  * --------------------------------------------------------------------------------------------- */
 
@@ -523,7 +489,7 @@ static const struct tm_param c7_params[] = {
 
 static void c7_stop(void) {
     if (tm_c7.commit == C7_LOG && !tm_c7.alone)
-        sigaction(SIGSEGV, &previous_action, NULL);
+        machine_ignore_faults();
     tm_c7_heap_stop();
     for (unsigned i = 0; i <= tm_c7.segments; i++) {
         machine_free(tm_c7.segment[i].message);
@@ -541,9 +507,6 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     tm_c7.commit = options[OPTION_COMMIT].choice == 1 ? C7_LOG : C7_PAUSE;
     tm_c7.alone = tm_c7.segments == 1;
     tm_c7.oversubscribed = threads > tm_c7.segments;
-#if !defined(C7_PLAIN)
-    tm_c7.fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) != 0;
-#endif
     atomic_store(&tm_c7.nobody.signal.limit, UINTPTR_MAX);
     tm_c7.nobody.block_end = UINTPTR_MAX;
     if (!tm_c7_map((size_t)options[OPTION_HEAP_MB].i, why, why_size))
@@ -562,7 +525,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
                 return false;
             }
         }
-        catch_faults();
+        machine_catch_faults(tm_c7_fault);
     }
     if (tm_c7.oversubscribed) {
         const uint64_t all =

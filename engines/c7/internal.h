@@ -144,10 +144,10 @@ struct c7_segment {
 
     /* Its own thread's (a stopped world's committer writes to memory behind `base` only). */
     _Alignas(128) char *base;
-    uint32_t number;          /* 0 .. 64 */
-    uint64_t bit;             /* in holders and privates; 0 for segment 0 */
-    struct tm_thread *thread; /* whose it is; NULL: nobody's */
-    bool holds_lock;          /* its own inbox lock, through to the end of the block */
+    uint32_t number;                  /* 0 .. 64 */
+    uint64_t bit;                     /* in holders and privates; 0 for segment 0 */
+    struct tm_thread *_Atomic thread; /* whose it is; NULL: nobody's.  Others look at it, too */
+    bool holds_lock;                  /* its own inbox lock, through to the end of the block */
     bool holds_token;
     bool left; /* it has had a thread, which has detached */
     struct c7_chunks written;
@@ -161,9 +161,8 @@ struct c7_segment {
     uintptr_t begin_end;
     struct c7_slots slots[C7_SMALL_UNITS + 1]; /* free memory of small objects by length */
     uint64_t commits;                          /* since the last thought about private pages */
-    bool
-        hurried; /* commit=pause: this execution has gone on at a write although it was signalled */
-    uint64_t private_pages;  /* made private since then */
+    bool hurried; /* commit=pause: the execution was signalled at a write, and has gone on */
+    _Atomic uint64_t private_pages; /* made private since then; counted by committers, too */
     _Atomic int32_t borders; /* between pages in different states: that many mappings, about */
 };
 
@@ -192,7 +191,6 @@ struct c7_global {
     /* Constant between start and stop. */
     _Alignas(128) enum c7_commit commit;
     bool alone;          /* one segment: nobody to stop, to tell, or to conflict with */
-    bool fsgsbase;       /* the instructions that set %gs may be used */
     bool oversubscribed; /* more threads than segments */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
@@ -217,6 +215,8 @@ struct c7_global {
     uint8_t *run_order; /* [page - first_page] order + 1 of the free run that starts here */
     uint32_t run_free[C7_ORDERS]; /* first run of each order, C7_NO_RUN: none */
     struct c7_slots slots[C7_SMALL_UNITS + 1];
+    /* Their counts again; written under heap_lock, read by all for a glance without it. */
+    _Atomic uint32_t slot_count[C7_SMALL_UNITS + 1];
 
     struct c7_segment segment[C7_SEGMENTS_MAX + 1];
     struct c7_segment nobody; /* of threads that have no segment */

@@ -17,7 +17,7 @@ int main(void) {
 
 #include "c7_inside.h"
 
-enum { LONG_WORDS = 4096, CARD_WORDS = C7_CARD / 8 };
+enum { LONG_WORDS = 4096, CARD_WORDS = C7_CARD / 8, PAGE_WORDS = C7_PAGE / 8, COLD_PAGES = 40 };
 
 struct cell {
     TM_HEADER;
@@ -31,10 +31,11 @@ struct array {
 };
 typedef TM_REF(struct array) array_ref;
 
-/* x, y and z lie on one page, far on another one, `array` is long and has cards. */
+/* x, y and z lie on one page, far on another one, `array` is long and has cards, `cold` too, and no
+ * warm-up touches it. */
 static struct {
     cell_ref x, y, z, far;
-    array_ref array;
+    array_ref array, cold;
 } world;
 
 static uint32_t unit_of(cell_ref ref) { return tm_c7_unit((uintptr_t)ref); }
@@ -61,6 +62,7 @@ static void set_up(enum c7_commit commit, unsigned threads, unsigned segments) {
         world.far = tm_new(self, struct cell);
     assert_true(tm_c7_page(unit_of(world.x)) == tm_c7_page(unit_of(world.z)));
     assert_true(tm_c7_page(unit_of(world.x)) + C7_BATCH_PAGES < tm_c7_page(unit_of(world.far)));
+    world.cold = tm_new_array(self, struct array, word, COLD_PAGES * PAGE_WORDS);
     tm_engine_descriptor.detach(self);
 }
 
@@ -1358,6 +1360,103 @@ static void whole_array_is_written_in_turn(void **state) {
     stop();
 }
 
+/* ---- commit=log: aborts without a conflict of objects, and their bounds ------------------------
+ */
+
+/* While one thread commits without a pause to a page that the other one holds, that one reads pages
+ * it has never touched: each first touch finds a non-empty inbox and starts the block again.  It
+ * ends all the same, at the latest when it has priority. */
+static _Atomic unsigned laps;
+static _Atomic bool cold_block_is_over;
+static void write_x_until_over(struct actor *actor, struct tm_thread *self) {
+    (void)actor;
+    while (!atomic_load(&cold_block_is_over)) {
+        atomic (self) {
+            tm_set(world.x, value, tm_get(world.x, value) + 1);
+        }
+        atomic_fetch_add(&laps, 1);
+    }
+}
+/* A commit of the other, or a millisecond: it waits when we have priority. */
+static TM_NOINLINE void wait_for_a_lap(void) {
+    const unsigned now = atomic_load(&laps);
+    const uint64_t end = machine_now_ns() + 1000000;
+    while (atomic_load(&laps) == now && machine_now_ns() < end)
+        ;
+}
+static void read_cold_pages(struct actor *actor, struct tm_thread *self) {
+    uint64_t sum = 0;
+    atomic (self) {
+        actor->executions++;
+        sum = 0;
+        for (unsigned i = 0; i < COLD_PAGES; i++) {
+            sum += tm_get_at(world.cold, word, i * PAGE_WORDS);
+            wait_for_a_lap();
+        }
+    }
+    atomic_store(&cold_block_is_over, true);
+    actor->seen[0] = sum;
+}
+static void long_cold_block_ends(void **state) {
+    START(write_x_until_over, read_cold_pages);
+    go(A);
+    go(B);
+    expect_end(B);
+    expect_end(A);
+    assert_in_range(B->executions, 3, C7_LOSSES_PRIORITY + 1);
+    assert_int_equal(B->aborts[TM_VALIDATION], B->executions - 1);
+    assert_int_equal(aborts_of(B), B->executions - 1);
+    assert_int_equal(aborts_of(A), 0);
+    stop();
+}
+
+/* More messages than an inbox holds, the important one behind them: it counts, and the view is
+ * right behind it. */
+static void write_y_often_then_x(struct actor *actor, struct tm_thread *self) {
+    for (unsigned i = 0; i < C7_INBOX_ENTRIES + 100; i++) {
+        atomic (self) {
+            actor->executions++;
+            tm_set(world.y, value, tm_get(world.y, value) + 1);
+        }
+    }
+    atomic (self) {
+        tm_set(world.x, value, 7);
+        tm_set_at(world.array, word, LONG_WORDS - 1, 9);
+    }
+}
+static void read_x_blindly(struct actor *actor, struct tm_thread *self) {
+    uint64_t first = 0, second = 0;
+    atomic (self) {
+        actor->executions++;
+        first = tm_get(world.x, value);
+        if (actor->executions == 1)
+            blind_point(actor, 1);
+        tm_safepoint(self);
+        point(actor, 2);
+        second = tm_get(world.x, value);
+    }
+    actor->seen[0] = first;
+    actor->seen[1] = second;
+}
+static void full_inbox_loses_nothing(void **state) {
+    START(write_y_often_then_x, read_x_blindly);
+    go_to(B, 1);
+    go(A);
+    expect_end(A);
+    assert_true(tm_c7.segment[2].overflow);
+    go_to(B, 2);
+    assert_int_equal(B->executions, 2);
+    assert_false(tm_c7.segment[2].overflow);
+    assert_true(view(2, world.x) == 7 && view(2, world.y) == C7_INBOX_ENTRIES + 100);
+    assert_true(view_word(2, LONG_WORDS - 1) == 9);
+    go(B);
+    expect_end(B);
+    assert_int_equal(B->aborts[TM_VALIDATION], 1);
+    assert_int_equal(aborts_of(B), 1);
+    assert_true(B->seen[0] == 7 && B->seen[1] == 7);
+    stop();
+}
+
 /* ---- all of them
  * ----------------------------------------------------------------------------------- */
 
@@ -1412,6 +1511,8 @@ int main(int argc, char **argv) {
         BOTH(reader_of_another_card_conflicts),
         LOG(reader_of_an_untouched_page_goes_on),
         BOTH(whole_array_is_written_in_turn),
+        LOG(long_cold_block_ends),
+        LOG(full_inbox_loses_nothing),
     };
     return run_each("c7, conflicts", tests, sizeof tests / sizeof *tests, argv) == 0 ? 0 : 1;
 }
