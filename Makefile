@@ -1,8 +1,8 @@
 # allcores - build, benchmarks, plots, tests.  `make help` lists the targets.
 #
 # The matrix is discovered: a file workloads/NAME.c is a workload, a folder engines/NAME with an engine.c
-# is an engine, a folder machine/NAME with a machine.c is a machine.  An optional engine.mk adds what the
-# engine needs (compiler flags, libraries, variants); no list is edited anywhere.
+# is an engine, a folder machine/NAME with a machine.c is a machine.  An optional engine.mk or machine.mk
+# adds what the engine or machine needs (compiler flags, libraries, variants); no list is edited anywhere.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,6 +17,7 @@ NM := nm
 PREFIX ?= /usr/local
 DESTDIR ?=
 BENCH ?= default
+SIM ?= default
 
 # SAN=address,undefined or SAN=thread builds into a folder of its own.
 SAN ?=
@@ -53,12 +54,17 @@ CONFORMANCE := $(patsubst tests/conformance/%.c,%,$(sort $(wildcard tests/confor
 
 # A group is one build of an engine: its default build, or a variant that engine.mk declares with
 #   $(call variant,ENGINE,NAME,FLAGS)
-# What else an engine.mk may set: CELL_FLAGS_<group>, LDLIBS, NOT_SANITIZED, RACE_FREE.
+# What else an engine.mk may set: CELL_FLAGS_<group>, LDLIBS, NOT_SANITIZED, RACE_FREE, NOT_SIMULATED (no
+# cells on machine sim).  What a machine.mk may set: CELL_FLAGS_ON_<machine>, HOOKED_ON_<machine> (library
+# functions that its cells call as <machine>_NAME), LDLIBS, MACHINES_NOT_SANITIZED (no cells on them in
+# sanitizer builds), NOT_SANITIZED_OF_<machine> (its files that are left out there too).
 variant = $(eval VARIANTS += $(1)-$(2))$(eval ENGINE_$(1)-$(2) := $(1))$(eval CELL_FLAGS_$(1)-$(2) := $(3))
 NOT_SANITIZED :=
 RACE_FREE :=
+NOT_SIMULATED :=
+MACHINES_NOT_SANITIZED :=
 VARIANTS :=
-include $(wildcard engines/*/engine.mk)
+include $(wildcard engines/*/engine.mk machine/*/machine.mk)
 $(foreach e,$(ENGINES),$(eval ENGINE_$(e) := $(e)))
 
 GROUPS_ALL := $(ENGINES) $(VARIANTS)
@@ -69,16 +75,23 @@ GROUPS := $(filter $(RACE_FREE),$(GROUPS_ALL))
 else
 GROUPS := $(filter-out $(NOT_SANITIZED),$(GROUPS_ALL))
 endif
+MACHINE_FILES := $(foreach m,$(MACHINES),$(filter-out $(if $(SAN),$(NOT_SANITIZED_OF_$(m):%=machine/$(m)/%.c)),$(wildcard machine/$(m)/*.c)))
+ALL_MACHINES := $(MACHINES)
+ifneq ($(SAN),)
+MACHINES := $(filter-out $(MACHINES_NOT_SANITIZED),$(MACHINES))
+endif
+# groups of machine $(1)
+groups_on = $(if $(filter sim,$(1)),$(filter-out $(NOT_SIMULATED),$(GROUPS)),$(GROUPS))
 
 # cells of group $(1) on machine $(2): engine sources and workloads
 engine_objects = $(patsubst engines/$(ENGINE_$(1))/%.c,$(B)/cells/$(1)__$(2)/engine/%.o,$(wildcard engines/$(ENGINE_$(1))/*.c))
 workload_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/workload/%.o,$(WORKLOADS))
 conformance_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/conformance/%.o,$(CONFORMANCE))
 
-ENGINE_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call engine_objects,$(g),$(m))))
-WORKLOAD_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call workload_objects,$(g),$(m))))
-CONFORMANCE_OBJECTS := $(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(call conformance_objects,$(g),$(m))))
-MACHINE_OBJECTS := $(foreach m,$(MACHINES),$(patsubst machine/$(m)/%.c,$(B)/machine/$(m)/%.o,$(wildcard machine/$(m)/*.c)))
+ENGINE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call engine_objects,$(g),$(m))))
+WORKLOAD_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call workload_objects,$(g),$(m))))
+CONFORMANCE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call conformance_objects,$(g),$(m))))
+MACHINE_OBJECTS := $(MACHINE_FILES:%.c=$(B)/%.o)
 
 HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*.c)))
 HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
@@ -96,7 +109,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard test
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup bench plots test lint install clean test-programs lint-list FORCE
+.PHONY: all help setup bench sim plots test lint install clean test-programs lint-list FORCE
 
 all: $(B)/allcores ## everything
 
@@ -111,6 +124,11 @@ bench: ## the default matrix, plots and report; says where to look
 	@scripts/setup --quiet build
 	$(BUILD) all
 	@scripts/bench '$(BENCH)'
+
+sim: ## the default simulated matrix at 1 to 64 cores, plots and report
+	@scripts/setup --quiet build
+	$(BUILD) all
+	@scripts/sim '$(SIM)'
 
 plots: ## draw the newest results once more
 	@scripts/setup --quiet build
@@ -159,6 +177,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "Variables: BENCH=full | short                 the form of make bench: for publication | a quick look"
+	@echo "           SIM=full | short                   the same of make sim"
 	@echo "           SAN=address,undefined | thread     a sanitizer build, in build/san-..."
 	@echo "           PREFIX=/usr/local DESTDIR=         where make install puts things"
 
@@ -194,7 +213,7 @@ $(B)/tools: scripts/setup
 # Objects depend on this file, which changes when the flags do.
 $(B)/flags: FORCE | $(B)/tools
 	@mkdir -p $(B)
-	@printf '%s\n' '$(CC) $(CXX) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g)))' >$@.new
+	@printf '%s\n' '$(CC) $(CXX) $(CFLAGS_ALL) | $(foreach g,$(GROUPS),$(g): $(CELL_FLAGS_$(g))) $(foreach m,$(MACHINES),$(m): $(CELL_FLAGS_ON_$(m)) $(HOOKED_ON_$(m)))' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # Compiler, flags and revision, baked into the binary and so into every result.
@@ -240,12 +259,12 @@ $(B)/machine/$(1)/%.o: machine/$(1)/%.c $(B)/flags scripts/qualify
 	$$(CC) $$(CFLAGS_ALL) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
 	scripts/qualify $$@.raw $$@ '' $(1)
 endef
-$(foreach m,$(sort $(MACHINES) sim),$(eval $(call machine_rules,$(m))))
+$(foreach m,$(ALL_MACHINES),$(eval $(call machine_rules,$(m))))
 
 define cell_compile
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(CELL_GUARD) $$(CELL_FLAGS_$(1)) -DTM_ENGINE=$(ENGINE_$(1)) -DTM_MACHINE=$(2) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
-	scripts/qualify $$@.raw $$@ $(1) $(2)
+	$$(CC) $$(CFLAGS_ALL) $$(CELL_GUARD) $$(CELL_FLAGS_$(1)) $(CELL_FLAGS_ON_$(2)) -DTM_ENGINE=$(ENGINE_$(1)) -DTM_MACHINE=$(2) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.raw $$<
+	scripts/qualify $$@.raw $$@ $(1) $(2) '$(HOOKED_ON_$(2))'
 endef
 define cell_rules
 $(B)/cells/$(1)__$(2)/engine/%.o: engines/$(ENGINE_$(1))/%.c $(B)/flags scripts/qualify
@@ -255,7 +274,7 @@ $(call cell_compile,$(1),$(2))
 $(B)/cells/$(1)__$(2)/conformance/%.o: tests/conformance/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))
 endef
-$(foreach g,$(GROUPS),$(foreach m,$(MACHINES),$(eval $(call cell_rules,$(g),$(m)))))
+$(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(eval $(call cell_rules,$(g),$(m)))))
 
 clean: ## remove what was built
 	rm -rf build

@@ -27,6 +27,11 @@ enum carry_result {
  * Measures what `data` lacks of the plan and puts it there.  Pass after pass, in the order of
  * schedule.h; then the diagnostic passes.  A cell that has failed is not measured again, unless its
  * failures are expected.
+ *
+ * Simulated cells come behind all others, as many samples at a time as the executor has lanes, for
+ * nothing of them is timed.  Their samples differ by their seeds only, so each is taken, whatever
+ * became of the others (but for those of a cell that hung): what the results say must not depend on
+ * which of them was finished first.
  */
 enum carry_result carry_out(const struct plan *plan, struct run_data *data,
                             const struct executor *executor, const struct observer *observer,

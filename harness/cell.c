@@ -10,6 +10,13 @@
  * warm-up, so a computer that stood still in the warm-up does not shorten it.  Time is that from
  * the first thread's start to the last one's end: what a thread does while others have stopped
  * counts as time, never as free throughput.
+ *
+ * On a simulated machine the same happens in virtual time.  This file is not instrumented: what it
+ * does between operations takes no virtual time, and nothing in it may spin, since no other thread
+ * would get on meanwhile.  A look at the clock costs nanoseconds and a chunk lasts
+ * about two microseconds, so intervals may be short, too.  An interval may then be shorter than a
+ * GIL's switch interval, and threads get their first turn when it is over; they do nothing, and
+ * neither the time that they need for it nor that of their wake-up counts.
  */
 #include "cell.h"
 
@@ -17,9 +24,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { CHUNK_NS_MIN = 10000, CHUNK_NS_MAX = 40000, BARRIER_SPINS = 20000 };
+enum {
+    CHUNK_NS_MIN = 10000,
+    CHUNK_NS_MAX = 40000,
+    SIMULATED_CHUNK_NS_MIN = 1000,
+    SIMULATED_CHUNK_NS_MAX = 4000,
+    BARRIER_SPINS = 20000
+};
 
 /* A start barrier: the last to arrive opens it for all. */
 struct barrier {
@@ -59,7 +73,7 @@ static void barrier_wait(struct barrier *b, unsigned threads, const struct machi
         machine->wake(&b->open, UINT32_MAX);
         return;
     }
-    for (int i = 0; i < BARRIER_SPINS && !atomic_load(&b->open); i++)
+    for (int i = 0; !machine->simulated && i < BARRIER_SPINS && !atomic_load(&b->open); i++)
         machine_cpu_relax();
     while (!atomic_load(&b->open))
         machine->wait(&b->open, 0, UINT64_MAX);
@@ -101,7 +115,12 @@ static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_ra
     const struct cell_request *r = w->run->request;
     const bool latency = r->latency;
     const struct tm_workload *workload = r->cell->workload;
+    const bool simulated = r->machine->simulated;
+    const uint64_t chunk_ns_min = simulated ? SIMULATED_CHUNK_NS_MIN : CHUNK_NS_MIN;
+    const uint64_t chunk_ns_max = simulated ? SIMULATED_CHUNK_NS_MAX : CHUNK_NS_MAX;
     uint64_t ops = 0;
+    if (simulated && now >= deadline)
+        return 0; /* its first turn came too late */
     do {
         const uint64_t before = now;
         const uint64_t n = latency ? 1 : *chunk;
@@ -110,9 +129,9 @@ static uint64_t run_until(struct worker *w, struct tm_thread *self, struct tm_ra
         now = r->machine->now_ns();
         if (latency)
             record_latency(w, now - before, dice);
-        else if (now - before < CHUNK_NS_MIN)
+        else if (now - before < chunk_ns_min)
             *chunk *= 2;
-        else if (now - before > CHUNK_NS_MAX && *chunk > 1)
+        else if (now - before > chunk_ns_max && *chunk > 1)
             *chunk /= 2;
     } while (now < deadline);
     return ops;
@@ -263,8 +282,10 @@ static bool summarise(const struct worker *workers, unsigned threads, struct cel
     sample->ops_min = UINT64_MAX;
     for (unsigned i = 0; i < threads; i++) {
         const struct worker *w = &workers[i];
-        first = w->start_ns < first ? w->start_ns : first;
-        last = w->end_ns > last ? w->end_ns : last;
+        if (w->ops > 0) {
+            first = w->start_ns < first ? w->start_ns : first;
+            last = w->end_ns > last ? w->end_ns : last;
+        }
         sample->cpu_ns += w->cpu_ns;
         sample->ops += w->ops;
         sample->ops_min = w->ops < sample->ops_min ? w->ops : sample->ops_min;
@@ -273,7 +294,7 @@ static bool summarise(const struct worker *workers, unsigned threads, struct cel
             w->latency_max > sample->latency_max_ns ? w->latency_max : sample->latency_max_ns;
         add_stats(&sample->stats, &w->stats);
     }
-    sample->elapsed_ns = last - first;
+    sample->elapsed_ns = last > first ? last - first : 0;
     return workers[0].latency == NULL || summarise_latency(workers, threads, sample);
 }
 
@@ -339,7 +360,7 @@ static void measure_started(const struct cell_request *r, struct cell_sample *sa
         const bool summarised = summarise(workers, r->threads, sample);
         if (!summarised)
             snprintf(sample->why, CELL_WHY_SIZE, "out of memory");
-        sample->rss_bytes = resident_bytes();
+        sample->rss_bytes = r->machine->simulated ? r->machine->resident_bytes() : resident_bytes();
         self = engine->attach(0, true);
         sample->ok = summarised && self != NULL &&
                      workload->verify(self, run.world, ops_all, sample->why, CELL_WHY_SIZE);
@@ -356,6 +377,13 @@ static void measure_started(const struct cell_request *r, struct cell_sample *sa
     free(workers);
 }
 
+/* The clock of the computer that simulates. */
+static uint64_t host_now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
 bool cell_measure(const struct cell_request *request, struct cell_sample *sample) {
     const struct tm_engine *engine = request->cell->engine;
     memset(sample, 0, sizeof *sample);
@@ -369,10 +397,28 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
                  engine->max_threads, request->threads);
         return false;
     }
-    if (!engine->start(request->options, request->threads, sample->why, CELL_WHY_SIZE))
+    const bool simulated = request->machine->simulated;
+    const uint64_t host_start_ns = simulated ? host_now_ns() : 0;
+    if (simulated &&
+        !request->machine->open(request->profile, request->overrides, request->override_count,
+                                request->seed, sample->why, CELL_WHY_SIZE))
         return false;
-    measure_started(request, sample);
-    engine->stop();
+    const bool started =
+        engine->start(request->options, request->threads, sample->why, CELL_WHY_SIZE);
+    if (started) {
+        measure_started(request, sample);
+        engine->stop();
+    }
+    if (simulated) {
+        struct machine_counters counters;
+        request->machine->counters(&counters);
+        sample->accesses = counters.accesses;
+        sample->switches = counters.switches;
+        request->machine->close();
+        sample->host_ns = host_now_ns() - host_start_ns;
+    }
+    if (!started)
+        return false;
     if (sample->ok) /* verifiers may have prepared their message */
         sample->why[0] = '\0';
     else if (sample->why[0] == '\0')

@@ -11,20 +11,25 @@
 
 enum { CELL_THREADS_MAX = 1024, CELL_WHY_SIZE = 256, CELL_LATENCY_SAMPLES = 4096 };
 
-/* One measurement. */
+/*
+ * One measurement.  On a simulated machine all times are virtual.
+ */
 struct cell_request {
     const struct tm_cell *cell;
     const struct machine *machine;
     const union tm_value *args; /* of the workload, parallel to its params; NULL if it has none */
     const union tm_value *options; /* of the engine, parallel to its options; NULL if it has none */
-    unsigned threads;              /* 1 .. CELL_THREADS_MAX */
-    uint64_t seed;                 /* decides the operation stream of every thread */
-    uint64_t ops_per_thread;       /* > 0: that many operations each, no warm-up; 0: by time */
-    uint64_t warmup_ns;            /* by time: all run this long before the interval; counted for
-                                      all threads from the opening of the start barrier */
-    uint64_t interval_ns;          /* by time: length of the measured interval */
-    bool timed;                    /* have the engine measure wasted_ns (diagnostic pass) */
-    bool latency;                  /* time single operations (diagnostic pass): fills latency */
+    const char *profile;           /* of a simulated machine; NULL otherwise */
+    const char *const *overrides;  /* [override_count] "key=value", applied to the profile */
+    size_t override_count;
+    unsigned threads;        /* 1 .. CELL_THREADS_MAX */
+    uint64_t seed;           /* decides the operation stream of every thread */
+    uint64_t ops_per_thread; /* > 0: that many operations each, no warm-up; 0: by time */
+    uint64_t warmup_ns;      /* by time: all run this long before the interval; counted for
+                                all threads from the opening of the start barrier */
+    uint64_t interval_ns;    /* by time: length of the measured interval */
+    bool timed;              /* have the engine measure wasted_ns (diagnostic pass) */
+    bool latency;            /* time single operations (diagnostic pass): fills latency */
 };
 
 /* What came of it.  Plain data, owned by the caller. */
@@ -38,6 +43,9 @@ struct cell_sample {
     struct tm_stats stats; /* sum over the threads (set maxima: largest), of the same interval */
     uint64_t rss_bytes;    /* resident set of the process behind the interval */
     uint64_t latency_p50_ns, latency_p99_ns, latency_max_ns; /* only with `latency` */
+    /* What the simulation took, for judging the simulator; 0 on other machines.  host_ns is time of
+     * the computer that simulates, the only figure here that differs between equal runs. */
+    uint64_t host_ns, accesses, switches;
 };
 
 /*

@@ -198,10 +198,36 @@ static bool put_system(json_t *context) {
            json_put(context, "topology", topology()) && put_clock(context);
 }
 
+/* "native", "sim:PROFILE", or several of them separated by commas; in the order of the cells. */
+static json_t *machines(const struct plan *plan) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (f == NULL)
+        return NULL;
+    for (size_t i = 0; i < plan->count; i++) {
+        bool told = false;
+        for (size_t j = 0; j < i && !told; j++)
+            told = strcmp(plan_cell_place(&plan->cells[i]), plan_cell_place(&plan->cells[j])) == 0;
+        if (!told)
+            fprintf(f, "%s%s", i > 0 ? "," : "", plan_cell_place(&plan->cells[i]));
+    }
+    const bool written = fclose(f) == 0;
+    json_t *json = written ? json_string(text[0] != '\0' ? text : "native") : NULL;
+    free(text);
+    return json;
+}
+
+static bool put_simulation(json_t *context, const struct plan *plan) {
+    return !plan_simulates(plan) || (json_put(context, "sim_time_s", json_real(plan->sim_time_s)) &&
+                                     json_put(context, "overrides", plan_overrides_to_json(plan)) &&
+                                     json_put(context, "jobs", json_u64(plan->jobs)));
+}
+
 static bool put_plan(json_t *context, const struct plan *plan) {
     char seed[24];
     snprintf(seed, sizeof seed, "%" PRIu64, plan->seed);
-    return json_put(context, "machine", json_string("native")) &&
+    return json_put(context, "machine", machines(plan)) && put_simulation(context, plan) &&
            json_put(context, "seed",
                     plan->seed <= INT64_MAX ? json_u64(plan->seed) : json_string(seed)) &&
            json_put(context, "repetitions", json_u64(plan->repetitions)) &&

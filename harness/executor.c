@@ -3,8 +3,9 @@
  *
  * A process start is a fresh execution of this program, one for each environment that an engine
  * needs; those that are not measuring sleep in read(2).  Cells whose crashes are expected get a
- * process for every sample.  A worker that dies or overruns its limit is an outcome of its sample,
- * and the next sample gets a new one.
+ * process for every sample, and so have simulated ones: nothing that one sample leaves behind in a
+ * process can then reach the next, whichever ran before it.  A worker that dies or overruns its
+ * limit is an outcome of its sample, and the next sample gets a new one.
  */
 #include "executor.h"
 
@@ -34,9 +35,18 @@ struct child {
     char answer[ANSWER_SIZE]; /* what has arrived of the next line */
 };
 
+/* A process that simulates beside others. */
+struct lane {
+    struct child child;
+    uint64_t began_ns, limit_ns;
+};
+
 struct process_executor {
-    int signals; /* signalfd */
-    int caught;  /* the signal that came, or 0 */
+    unsigned lanes_count;
+    struct lane *lanes; /* [lanes_count]; free while its child's pid is 0 */
+    struct pollfd *fds; /* [lanes_count + 1] */
+    int signals;        /* signalfd */
+    int caught;         /* the signal that came, or 0 */
     sigset_t before, taken;
     void (*before_pipe)(int);
     void (*before_child)(int);
@@ -228,7 +238,25 @@ static bool send_request(struct child *c, const struct request *request) {
     return done == length + 1;
 }
 
-enum wait_result { WAIT_LINE, WAIT_END, WAIT_SIGNAL, WAIT_LIMIT };
+enum wait_result { WAIT_LINE, WAIT_END, WAIT_SIGNAL, WAIT_LIMIT, WAIT_MORE };
+
+/* Reads what is there.  WAIT_LINE: c->answer is one line, terminated in place of its end. */
+static enum wait_result read_part(struct child *c) {
+    if (c->got == ANSWER_SIZE)
+        return WAIT_END; /* no answer is that long */
+    const ssize_t got = read(c->from, c->answer + c->got, ANSWER_SIZE - c->got);
+    if (got < 0 && errno == EINTR)
+        return WAIT_MORE;
+    if (got <= 0)
+        return WAIT_END;
+    c->got += (size_t)got;
+    char *end = memchr(c->answer, '\n', c->got);
+    if (end == NULL)
+        return WAIT_MORE;
+    *end = '\0';
+    c->got = 0; /* lock-step: nothing follows an answer */
+    return WAIT_LINE;
+}
 
 /*
  * One line into c->answer (terminated in place of its end).  The limit is counted in slices, and a
@@ -254,20 +282,9 @@ static enum wait_result wait_line(struct process_executor *p, struct child *c, u
             return WAIT_SIGNAL;
         if (fds[0].revents == 0)
             continue;
-        if (c->got == ANSWER_SIZE)
-            return WAIT_END; /* no answer is that long */
-        const ssize_t got = read(c->from, c->answer + c->got, ANSWER_SIZE - c->got);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return WAIT_END;
-        c->got += (size_t)got;
-        char *end = memchr(c->answer, '\n', c->got);
-        if (end != NULL) {
-            *end = '\0';
-            c->got = 0; /* lock-step: nothing follows an answer */
-            return WAIT_LINE;
-        }
+        const enum wait_result part = read_part(c);
+        if (part != WAIT_MORE)
+            return part;
     }
     return WAIT_LIMIT;
 }
@@ -283,6 +300,21 @@ static enum record_outcome read_answer(struct child *c, struct cell_sample *samp
     snprintf(sample->why, sizeof sample->why, "the worker's answer is not readable: %s", why);
     child_kill(c);
     return RECORD_CRASHED;
+}
+
+/* The worker closed its output before it had answered. */
+static void ended(struct child *c, enum record_outcome *outcome, struct cell_sample *sample) {
+    *outcome = RECORD_CRASHED;
+    kill(c->pid, SIGKILL); /* if it is not dead already */
+    describe_status(child_reap(c), sample->why, sizeof sample->why);
+}
+
+static void overran(struct child *c, uint64_t limit_ns, enum record_outcome *outcome,
+                    struct cell_sample *sample) {
+    child_kill(c);
+    *outcome = RECORD_HUNG;
+    snprintf(sample->why, sizeof sample->why, "no end within the limit of %.1f s",
+             (double)limit_ns * 1e-9);
 }
 
 static enum executor_result measure(void *state, const struct request *request, uint64_t limit_ns,
@@ -310,17 +342,12 @@ static enum executor_result measure(void *state, const struct request *request, 
         child_kill(c);
         return EXECUTOR_INTERRUPTED;
     case WAIT_LIMIT:
-        child_kill(c);
-        *outcome = RECORD_HUNG;
-        snprintf(sample->why, sizeof sample->why, "no end within the limit of %.1f s",
-                 (double)limit_ns * 1e-9);
+        overran(c, limit_ns, outcome, sample);
         break;
-    case WAIT_END: {
-        *outcome = RECORD_CRASHED;
-        kill(c->pid, SIGKILL); /* it has closed its output, if it is not dead already */
-        describe_status(child_reap(c), sample->why, sizeof sample->why);
+    case WAIT_END:
+    case WAIT_MORE: /* cannot be */
+        ended(c, outcome, sample);
         break;
-    }
     }
     if (contained)
         child_kill(c); /* whatever the races left of it */
@@ -328,12 +355,109 @@ static enum executor_result measure(void *state, const struct request *request, 
     return *outcome != RECORD_OK && interrupted(p) ? EXECUTOR_INTERRUPTED : EXECUTOR_DONE;
 }
 
+/* ---- side by side -------------------------------------------------------------------------- */
+
+static enum executor_result submit(void *state, unsigned lane, const struct request *request,
+                                   uint64_t limit_ns, char why[CELL_WHY_SIZE]) {
+    struct process_executor *p = state;
+    struct lane *l = &p->lanes[lane];
+    struct child *c = &l->child;
+    if (interrupted(p))
+        return EXECUTOR_INTERRUPTED;
+    c->contained = plan_cell_contained(request->cell);
+    if (!plan_cell_environment(request->cell, c->environment, sizeof c->environment))
+        c->environment[0] = '\0';
+    if (!child_start(p, c)) {
+        snprintf(why, CELL_WHY_SIZE, "no worker process could be started: %s", strerror(errno));
+        return EXECUTOR_BROKEN;
+    }
+    l->limit_ns = limit_ns;
+    l->began_ns = now_ns();
+    (void)send_request(c, request);
+    return EXECUTOR_DONE;
+}
+
+/* Time that passes while the program is stopped (Ctrl-Z) is not the workers' fault. */
+static void count_pause(struct process_executor *p, uint64_t before, uint64_t longest_ns) {
+    const uint64_t passed = now_ns() - before;
+    for (unsigned i = 0; passed > longest_ns && i < p->lanes_count; i++)
+        p->lanes[i].began_ns += passed;
+}
+
+/* A lane with something to say, WAIT_MORE when there is none yet. */
+static enum wait_result look(struct process_executor *p, unsigned *lane) {
+    enum { SLICE_MS = 500 };
+    const uint64_t slice_ns = (uint64_t)SLICE_MS * 1000000U;
+    unsigned n = 0;
+    p->fds[n++] = (struct pollfd){p->signals, POLLIN, 0};
+    for (unsigned i = 0; i < p->lanes_count; i++)
+        p->fds[n++] =
+            (struct pollfd){p->lanes[i].child.pid != 0 ? p->lanes[i].child.from : -1, POLLIN, 0};
+    const uint64_t before = now_ns();
+    const int ready = poll(p->fds, n, SLICE_MS);
+    count_pause(p, before, 4 * slice_ns);
+    if (ready < 0 && errno != EINTR)
+        return WAIT_SIGNAL; /* cannot be: its arguments are right */
+    if (ready > 0 && p->fds[0].revents != 0 && interrupted(p))
+        return WAIT_SIGNAL;
+    for (*lane = 0; ready > 0 && *lane < p->lanes_count; ++*lane)
+        if (p->fds[*lane + 1].revents != 0)
+            return read_part(&p->lanes[*lane].child);
+    const uint64_t now = now_ns();
+    for (*lane = 0; *lane < p->lanes_count; ++*lane) {
+        const struct lane *l = &p->lanes[*lane];
+        if (l->child.pid != 0 && now > l->began_ns && now - l->began_ns > l->limit_ns)
+            return WAIT_LIMIT;
+    }
+    return WAIT_MORE;
+}
+
+static enum executor_result collect(void *state, unsigned *lane, enum record_outcome *outcome,
+                                    struct cell_sample *sample) {
+    struct process_executor *p = state;
+    memset(sample, 0, sizeof *sample);
+    enum wait_result result;
+    while ((result = look(p, lane)) == WAIT_MORE)
+        ;
+    if (result == WAIT_SIGNAL)
+        return EXECUTOR_INTERRUPTED;
+    struct child *c = &p->lanes[*lane].child;
+    if (result == WAIT_LIMIT) {
+        overran(c, p->lanes[*lane].limit_ns, outcome, sample);
+    } else if (result == WAIT_END) {
+        ended(c, outcome, sample);
+    } else {
+        *outcome = read_answer(c, sample);
+        if (c->contained)
+            child_kill(c);
+        else
+            child_end(p, c);
+    }
+    return *outcome != RECORD_OK && interrupted(p) ? EXECUTOR_INTERRUPTED : EXECUTOR_DONE;
+}
+
 /* ---- opening and closing ------------------------------------------------------------------- */
 
-struct process_executor *process_executor_open(void) {
+static void executor_free(struct process_executor *p) {
+    if (p != NULL) {
+        free(p->lanes);
+        free(p->fds);
+    }
+    free(p);
+}
+
+struct process_executor *process_executor_open(unsigned lanes) {
     struct process_executor *p = calloc(1, sizeof *p);
-    if (p == NULL)
+    if (p != NULL) {
+        p->lanes_count = lanes < EXECUTOR_LANES_MAX ? lanes : EXECUTOR_LANES_MAX;
+        p->lanes = calloc((size_t)p->lanes_count + 1, sizeof *p->lanes);
+        p->fds = calloc((size_t)p->lanes_count + 1, sizeof *p->fds);
+    }
+    if (p == NULL || p->lanes == NULL || p->fds == NULL) {
+        executor_free(p);
+        errno = ENOMEM;
         return NULL;
+    }
     struct sigaction hangup;
     sigemptyset(&p->taken);
     sigaddset(&p->taken, SIGINT);
@@ -345,7 +469,7 @@ struct process_executor *process_executor_open(void) {
     if (p->signals < 0) {
         const int error = errno;
         sigprocmask(SIG_SETMASK, &p->before, NULL);
-        free(p);
+        executor_free(p);
         errno = error;
         return NULL;
     }
@@ -355,7 +479,12 @@ struct process_executor *process_executor_open(void) {
 }
 
 struct executor process_executor_interface(struct process_executor *p) {
-    return (struct executor){.state = p, .start = start, .measure = measure};
+    return (struct executor){.state = p,
+                             .start = start,
+                             .measure = measure,
+                             .lanes = p->lanes_count,
+                             .submit = submit,
+                             .collect = collect};
 }
 
 int process_executor_signal(const struct process_executor *p) { return p->caught; }
@@ -369,6 +498,8 @@ bool process_executor_close(struct process_executor *p, char *why, size_t why_si
         free(p->children[i]);
     }
     child_kill(&p->single);
+    for (unsigned i = 0; i < p->lanes_count; i++) /* none is busy, unless the run was cut short */
+        child_kill(&p->lanes[i].child);
     (void)interrupted(p); /* one that came too late has nothing left to interrupt */
     close(p->signals);
     signal(SIGPIPE, p->before_pipe);
@@ -377,6 +508,6 @@ bool process_executor_close(struct process_executor *p, char *why, size_t why_si
     const bool well = p->complaint[0] == '\0';
     if (!well)
         snprintf(why, why_size, "%s", p->complaint);
-    free(p);
+    executor_free(p);
     return well;
 }

@@ -120,6 +120,8 @@ static const char *what_differs(const json_t *mine, const json_t *theirs) {
         {"cells", "other cells"},
         {"repetitions", "other --repetitions"},
         {"min_time_s", "another --min-time"},
+        {"sim_time_s", "another --min-time"},
+        {"overrides", "other values of --set"},
         {"seed", "another --seed"},
         {"latency", "other passes"},
         {"git_revision", "another revision of allcores"},
@@ -127,9 +129,12 @@ static const char *what_differs(const json_t *mine, const json_t *theirs) {
         {"compiler", "another compiler"},
         {"flags", "other compiler flags"},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (!json_equal(json_object_get(mine, keys[i].key), json_object_get(theirs, keys[i].key)))
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const json_t *a = json_object_get(mine, keys[i].key);
+        const json_t *b = json_object_get(theirs, keys[i].key);
+        if (a != b && !json_equal(a, b)) /* neither has it: NULL is equal to nothing */
             return keys[i].text;
+    }
     return "another plan";
 }
 

@@ -43,8 +43,9 @@ static const struct cli_command command = {
         "  \"available\": {MACHINE: true or the reason why not},\n"
         "  \"options\": [{\"name\", \"help\", \"type\", \"default\", \"min\", \"max\" or "
         "\"choices\"}]}]};\n"
-        "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not)\n"
-        "and \"max_threads\".\n"
+        "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
+        "\"max_threads\" and \"simulated\"; simulated ones have \"profiles\": run takes "
+        "sim:PROFILE.\n"
         "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
         "\"hypothetical\".\n"
         "\n"
@@ -159,6 +160,21 @@ static bool put_workloads(json_t *list) {
     return true;
 }
 
+/* Of a simulated machine: the names that stand behind "sim:". */
+static bool put_profiles(json_t *object, const struct machine *machine) {
+    if (!put(object, "simulated", json_boolean(machine->simulated)))
+        return false;
+    json_t *list = machine->simulated ? json_array() : NULL;
+    if (!machine->simulated)
+        return true;
+    if (!put(object, "profiles", list))
+        return false;
+    for (const char *const *p = machine->profiles(); *p != NULL; p++)
+        if (json_array_append_new(list, json_string(*p)) != 0)
+            return false;
+    return true;
+}
+
 static bool put_machines(json_t *list) {
     for (const struct machine *const *m = machines_all(); *m != NULL; m++) {
         json_t *object = append_object(list);
@@ -166,7 +182,8 @@ static bool put_machines(json_t *list) {
             !put(object, "help", text_json((*m)->help)) ||
             !put(object, "available", true_or_reason((*m)->unavailable())) ||
             !put(object, "htm", true_or_reason((*m)->htm_unavailable())) ||
-            !put(object, "max_threads", json_integer((*m)->max_threads())))
+            !put(object, "max_threads", json_integer((*m)->max_threads())) ||
+            !put_profiles(object, *m))
             return false;
     }
     return true;
@@ -248,6 +265,10 @@ static void print_entry(json_t *entry) {
         print_availability("hardware transactions", json_object_get(entry, "htm"));
         printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
                json_integer_value(json_object_get(entry, "max_threads")));
+        const json_t *profiles = json_object_get(entry, "profiles");
+        for (size_t i = 0; i < json_array_size(profiles); i++)
+            printf("      %s:%s\n", string_of(entry, "name"),
+                   json_string_value(json_array_get(profiles, i)));
     }
     const json_t *options_list = json_object_get(entry, "options");
     for (size_t i = 0; i < json_array_size(options_list); i++)

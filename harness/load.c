@@ -250,6 +250,22 @@ static bool get_machine(const struct place *at, const json_t *object, const char
     return true;
 }
 
+static bool get_profile(const struct place *at, const json_t *object, struct load_cell *cell) {
+    const struct place place = inside(at, "overrides");
+    const json_t *overrides = json_object_get(object, "overrides");
+    cell->hypothetical = json_is_true(json_object_get(object, "hypothetical"));
+    if (absent(overrides))
+        return true;
+    if (!json_is_array(overrides))
+        return refuse(&place, "is %s, must be an array of KEY=VALUE", type_name(overrides));
+    for (size_t i = 0; i < json_array_size(overrides); i++)
+        if (!json_is_string(json_array_get(overrides, i)))
+            return refuse(&place, "element %zu is %s, must be KEY=VALUE", i,
+                          type_name(json_array_get(overrides, i)));
+    cell->overrides = overrides;
+    return true;
+}
+
 static bool get_verify_failed(const struct place *at, const json_t *object,
                               struct load_cell *cell) {
     if (absent(json_object_get(object, "verify_failed")))
@@ -285,7 +301,7 @@ static bool get_cell(const struct place *at, const json_t *object, struct load_c
     return get_string(at, object, "name", false, &cell->name) &&
            get_string(at, object, "workload", false, &cell->workload) &&
            get_string(at, object, "engine", false, &cell->engine) &&
-           get_machine(at, object, &cell->machine) &&
+           get_machine(at, object, &cell->machine) && get_profile(at, object, cell) &&
            get_count(at, object, "threads", 1, THREADS_MAX, &cell->threads) &&
            get_count(at, object, "samples", 0, INT_MAX, &cell->samples) &&
            get_verify_failed(at, object, cell) && get_time(at, object, cell) &&
@@ -366,10 +382,33 @@ static bool check_top(const struct load_file *file) {
 
 /* ---- hosts --------------------------------------------------------------------------------- */
 
-static char *host_label(const struct load_file *file, const char *machine) {
+/* "simulated: PROFILE (hypothetical machine), with l1.size=48K". */
+static char *simulated_label(const struct load_cell *cell) {
+    const json_t *overrides = cell->overrides;
     char *label = NULL;
-    if (strncmp(machine, "sim:", 4) == 0)
-        return asprintf(&label, "simulated: %s", machine) >= 0 ? label : NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&label, &size);
+    if (f == NULL)
+        return NULL;
+    fprintf(f, "simulated: %s%s", cell->machine + 4,
+            cell->hypothetical ? " (hypothetical machine)" : "");
+    for (size_t i = 0; i < json_array_size(overrides); i++)
+        fprintf(f, "%s%s", i == 0 ? ", with " : " ",
+                json_string_value(json_array_get(overrides, i)));
+    if (fclose(f) != 0) {
+        free(label);
+        return NULL;
+    }
+    for (char *c = label; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = ' ';
+    return label;
+}
+
+static char *host_label(const struct load_file *file, const struct load_cell *cell) {
+    char *label = NULL;
+    if (strncmp(cell->machine, "sim:", 4) == 0)
+        return simulated_label(cell);
     const json_t *cpu = json_object_get(file->context, "cpu_model");
     const json_t *cores = json_object_get(json_object_get(file->context, "topology"), "cores");
     if (!json_is_integer(cores))
@@ -392,15 +431,15 @@ static bool out_of_memory(void) {
     return false;
 }
 
-static bool find_host(struct load *load, const struct load_file *file, const char *machine,
-                      size_t *index) {
-    char *label = host_label(file, machine);
+static bool find_host(struct load *load, const struct load_file *file, struct load_cell *cell) {
+    char *label = host_label(file, cell);
+    const char *machine = cell->machine;
     if (label == NULL)
         return out_of_memory();
     for (size_t i = 0; i < load->hosts_count; i++)
         if (strcmp(load->hosts[i].label, label) == 0) {
             free(label);
-            *index = i;
+            cell->host = i;
             return true;
         }
     char *slug = NULL;
@@ -419,8 +458,9 @@ static bool find_host(struct load *load, const struct load_file *file, const cha
     for (char *c = slug; *c != '\0'; c++)
         if (!isalnum((unsigned char)*c))
             *c = '-';
-    *index = load->hosts_count++;
-    load->hosts[*index] = (struct load_host){machine, label, slug};
+    cell->host = load->hosts_count++;
+    load->hosts[cell->host] =
+        (struct load_host){machine, strcmp(machine, "native") != 0, label, slug};
     return true;
 }
 
@@ -481,8 +521,7 @@ static bool append_cells(struct load *load, size_t index, json_t *seen) {
         *cell = (struct load_cell){.file = index, .samples_wanted = wanted};
         load->cells_count++; /* before it is complete: load_free frees what it has */
         if (!get_cell(&at, json_array_get(list, i), cell) || cell->machine == NULL ||
-            !find_host(load, file, cell->machine, &cell->host) ||
-            !note_name(load, &at, load->cells_count - 1, seen))
+            !find_host(load, file, cell) || !note_name(load, &at, load->cells_count - 1, seen))
             return false;
     }
     return true;

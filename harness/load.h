@@ -29,6 +29,8 @@ struct load_cause {
 
 struct load_cell {
     const char *name, *workload, *engine, *machine;
+    const json_t *overrides; /* of a simulated profile, strings KEY=VALUE; NULL: none are given */
+    bool hypothetical;       /* a simulated machine that was never sold */
     unsigned threads;
     unsigned samples;        /* that were taken, right or wrong */
     unsigned samples_wanted; /* by the run; 0 when the file does not say */
@@ -70,7 +72,8 @@ struct load_file {
 /* What measured: cells of two hosts are never set beside each other unlabelled. */
 struct load_host {
     const char *machine; /* "native" or "sim:PROFILE" */
-    char *label;         /* "measured: native, CPU, 2 cores" */
+    bool simulated;      /* then intervals are over seeds */
+    char *label;         /* "measured: native, CPU, 2 cores", "simulated: PROFILE" */
     char *slug;          /* "" for the first native one, otherwise fit for a file name */
 };
 

@@ -80,6 +80,8 @@ bool plan_cell_contained(const struct plan_cell *cell) {
     return cell->engine_plugin->unsafe && cell->threads > 1;
 }
 
+bool plan_cell_simulated(const struct plan_cell *cell) { return cell->machine->simulated; }
+
 /* The value as it would be written on the command line. */
 static void format_value(const struct tm_param *param, union tm_value value, char *text,
                          size_t text_size) {
@@ -184,9 +186,12 @@ static bool params_from_json(const struct tm_param *params, const json_t *obj,
 struct field {
     const char *name;
     size_t offset;
+    bool optional; /* left out when it is zero */
 };
 #define FIELD(name_, member)                                                                       \
-    { name_, offsetof(struct cell_sample, member) }
+    { name_, offsetof(struct cell_sample, member), false }
+#define OPTIONAL_FIELD(name_, member)                                                              \
+    { name_, offsetof(struct cell_sample, member), true }
 static const struct field fields[] = {
     FIELD("elapsed_ns", elapsed_ns),
     FIELD("cpu_ns", cpu_ns),
@@ -207,6 +212,9 @@ static const struct field fields[] = {
     FIELD("read_set_max", stats.read_set_max),
     FIELD("write_set_max", stats.write_set_max),
     FIELD("wasted_ns", stats.wasted_ns),
+    OPTIONAL_FIELD("host_ns", host_ns),
+    OPTIONAL_FIELD("accesses", accesses),
+    OPTIONAL_FIELD("switches", switches),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -218,6 +226,8 @@ static bool put_sample(json_t *obj, const struct cell_sample *s) {
     for (unsigned i = 0; ok && i < FIELDS; i++) {
         uint64_t value;
         memcpy(&value, (const char *)s + fields[i].offset, sizeof value);
+        if (value == 0 && fields[i].optional)
+            continue;
         ok = json_put(obj, fields[i].name, json_u64(value));
     }
     json_t *aborts = json_object();
@@ -259,6 +269,8 @@ static bool get_sample(const json_t *json, struct cell_sample *s, char *why, siz
     }
     for (unsigned i = 0; i < FIELDS; i++) {
         uint64_t value;
+        if (fields[i].optional && json_object_get(json, fields[i].name) == NULL)
+            continue;
         if (!get_u64(json, fields[i].name, &value, why, why_size))
             return false;
         memcpy((char *)s + fields[i].offset, &value, sizeof value);
@@ -339,16 +351,56 @@ bool record_from_json(const json_t *json, struct record *r, char *why, size_t wh
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+static json_t *strings_to_json(const char *const *strings, size_t n) {
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = json_array_append_new(list, json_string(strings[i])) == 0;
+    return complete(list, ok);
+}
+
+json_t *overrides_to_json(const struct plan_cell *cell) {
+    return strings_to_json(cell->overrides, cell->override_count);
+}
+
+json_t *plan_overrides_to_json(const struct plan *plan) {
+    return strings_to_json((const char *const *)plan->overrides, plan->override_count);
+}
+
+/* The strings stay those of the JSON. */
+static bool overrides_from_json(const json_t *json, struct parsed_request *p, char *why,
+                                size_t why_size) {
+    const json_t *list = json_object_get(json, "overrides");
+    size_t i;
+    json_t *text;
+    if (json_array_size(list) > PLAN_OVERRIDES_MAX) {
+        snprintf(why, why_size, "\"overrides\" must be at most %d", PLAN_OVERRIDES_MAX);
+        return false;
+    }
+    json_array_foreach(list, i, text) {
+        p->overrides[i] = json_string_value(text);
+        if (p->overrides[i] == NULL) {
+            snprintf(why, why_size, "\"overrides\" must be strings");
+            return false;
+        }
+    }
+    p->request.overrides = p->overrides;
+    p->request.override_count = json_array_size(list);
+    return true;
+}
+
 json_t *request_to_json(const struct request *q) {
     const struct plan_cell *c = q->cell;
     json_t *obj = json_object();
-    const char *variant = c->engine_plugin->variant;
+    const char *variant = c->engine_plugin->variant, *profile = plan_cell_profile(c);
     return complete(
         obj, obj != NULL && json_put(obj, "name", json_string(c->name)) &&
                  json_put(obj, "workload", json_string(c->workload_plugin->name)) &&
                  json_put(obj, "engine", json_string(c->engine_plugin->name)) &&
                  json_put(obj, "variant", variant != NULL ? json_string(variant) : json_null()) &&
                  json_put(obj, "machine", json_string(c->machine->name)) &&
+                 json_put(obj, "profile", profile != NULL ? json_string(profile) : json_null()) &&
+                 json_put(obj, "overrides", overrides_to_json(c)) &&
                  json_put(obj, "args", params_to_json(c->workload_plugin->params, c->args)) &&
                  json_put(obj, "options", params_to_json(c->engine_plugin->options, c->options)) &&
                  json_put(obj, "threads", json_u64(c->threads)) &&
@@ -379,7 +431,13 @@ bool request_from_json(const json_t *json, struct parsed_request *p, char *why, 
         snprintf(why, why_size, "%s/%s is not in this binary", workload, engine);
         return false;
     }
-    if (!get_u64(json, "threads", &threads, why, why_size) ||
+    q->profile = json_string_value(json_object_get(json, "profile"));
+    if (q->machine->simulated != (q->profile != NULL)) {
+        snprintf(why, why_size, "\"profile\" must be there for a simulated machine, and only then");
+        return false;
+    }
+    if (!overrides_from_json(json, p, why, why_size) ||
+        !get_u64(json, "threads", &threads, why, why_size) ||
         !get_u64(json, "seed", &q->seed, why, why_size) ||
         !get_u64(json, "warmup_ns", &q->warmup_ns, why, why_size) ||
         !get_u64(json, "interval_ns", &q->interval_ns, why, why_size) ||
@@ -406,7 +464,7 @@ static json_t *cell_identity(const struct plan_cell *c) {
     json_t *obj = json_object();
     return complete(
         obj, obj != NULL && json_put(obj, "name", json_string(c->name)) &&
-                 json_put(obj, "machine", json_string(c->machine->name)) &&
+                 json_put(obj, "machine", json_string(plan_cell_place(c))) &&
                  json_put(obj, "params", params_to_json(c->workload_plugin->params, c->args)) &&
                  json_put(obj, "options", params_to_json(c->engine_plugin->options, c->options)) &&
                  json_put(obj, "runs", json_boolean(c->unavailable == NULL)));
@@ -422,6 +480,8 @@ json_t *plan_identity(const struct plan *plan) {
     json_t *obj = json_object();
     ok = ok && obj != NULL && json_put(obj, "repetitions", json_u64(plan->repetitions)) &&
          json_put(obj, "min_time_s", json_real(plan->min_time_s)) &&
+         (!plan_simulates(plan) || (json_put(obj, "sim_time_s", json_real(plan->sim_time_s)) &&
+                                    json_put(obj, "overrides", plan_overrides_to_json(plan)))) &&
          json_put(obj, "seed", json_string(seed)) &&
          json_put(obj, "latency", json_boolean(plan->latency)) &&
          json_put(obj, "git_revision", json_string(buildinfo.git_revision)) &&

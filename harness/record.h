@@ -68,6 +68,10 @@ const struct record *run_data_failure(const struct run_data *data, size_t cell);
  * threads without synchronisation. */
 bool plan_cell_contained(const struct plan_cell *cell);
 
+/* Samples of this cell are simulated: nothing is timed, so they may be taken in any order and side
+ * by side, and each in a process of its own. */
+bool plan_cell_simulated(const struct plan_cell *cell);
+
 /* "VAR=value" when the engine needs that in its environment before the process starts.  False: no
  * need.
  */
@@ -84,6 +88,10 @@ json_t *json_u64(uint64_t value);
 
 /* All values of a parameter list as an object: name -> number or the choice's text. */
 json_t *params_to_json(const struct tm_param *params, const union tm_value *values);
+
+/* What was set of the profiles, as an array of "key=value". */
+json_t *overrides_to_json(const struct plan_cell *cell);
+json_t *plan_overrides_to_json(const struct plan *plan);
 
 const char *record_kind_name(enum record_kind kind);
 const char *record_outcome_name(enum record_outcome outcome);
@@ -102,11 +110,13 @@ struct request {
 };
 json_t *request_to_json(const struct request *q);
 
-/* The other side of it.  Plain data, except that plug-ins are those of this binary. */
+/* The other side of it.  Plain data, except that plug-ins are those of this binary and that strings
+ * are those of the JSON, which must outlive it. */
 struct parsed_request {
     struct cell_request request; /* args and options point into this struct: do not copy it */
-    char name[512];
+    char name[768];
     union tm_value args[PLAN_VALUES_MAX], options[PLAN_VALUES_MAX];
+    const char *overrides[PLAN_OVERRIDES_MAX]; /* point into the JSON that was parsed */
 };
 bool request_from_json(const json_t *json, struct parsed_request *parsed, char *why,
                        size_t why_size);

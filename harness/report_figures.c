@@ -96,18 +96,29 @@ static int fit(const char *text, int size_px, double width) {
     return size_px;
 }
 
-/* Opens the page: title above, a line on how to read it, the machine below. */
+/* Opens the page: title above, a line on how to read it, the machine below (a simulated one above).
+ */
 static void put_page(FILE *f, const struct view *view, const char *title, const char *reading) {
     fputs("if (!exists(\"marker\")) marker = 1\nset encoding utf8\nset multiplot\nset key off\n"
           "unset border\nunset tics\nset xrange [0:1]\nset yrange [0:1]\n"
           "set lmargin at screen 0\nset rmargin at screen 1\n"
           "set bmargin at screen 0\nset tmargin at screen 1\n",
           f);
-    put_label(f, title, "screen", 0.02, 0.957, "left", fit(title, TITLE_PX, 0.96), "#000000", true);
+    const struct load_host *host = &view->load->hosts[view->host];
+    const int title_px = fit(title, TITLE_PX, 0.96);
+    if (host->simulated) { /* right under the title: nobody takes it for a measurement */
+        put_label(f, title, "screen", 0.02, 0.963, "left", title_px, "#000000", true);
+        put_label(f, host->label, "screen", 0.02, 0.923, "left", fit(host->label, TEXT_PX, 0.96),
+                  "#B00020", true);
+        put_label(f, reading, "screen", 0.02, 0.889, "left", fit(reading, SMALL_PX, 0.96),
+                  "#333333", false);
+        return;
+    }
+    put_label(f, title, "screen", 0.02, 0.957, "left", title_px, "#000000", true);
     put_label(f, reading, "screen", 0.02, 0.909, "left", fit(reading, TEXT_PX, 0.96), "#333333",
               false);
-    const char *host = view->load->hosts[view->host].label;
-    put_label(f, host, "screen", 0.98, 0.026, "right", fit(host, SMALL_PX, 0.96), "#333333", false);
+    put_label(f, host->label, "screen", 0.98, 0.026, "right", fit(host->label, SMALL_PX, 0.96),
+              "#333333", false);
 }
 
 /* Draws what was set so far, then clears it for the next panel. */
@@ -445,12 +456,12 @@ static bool slowdown_page(const struct view *view, const char *folder, struct fi
     FILE *f = figure != NULL ? open_script(figure, folder, &name) : NULL;
     if (f == NULL)
         return false;
-    put_page(f, view, figure->title,
-             axis->logarithmic
-                 ? "times slower than seq; log scale, bars start at 1 = no cost; dashed: 2x; "
-                   "whiskers: 95 % interval of the median"
-                 : "times slower than seq; solid line: 1 = no cost; dashed: 2x; whiskers: 95 % "
-                   "interval of the median");
+    char reading[256];
+    snprintf(reading, sizeof reading,
+             "times slower than seq; %s; dashed: 2x; whiskers: 95 %% interval of the median%s",
+             axis->logarithmic ? "log scale, bars start at 1 = no cost" : "solid line: 1 = no cost",
+             view_over(view));
+    put_page(f, view, figure->title, reading);
     put_page_end(f);
     const struct grid grid = make_grid(panels, longest(view->engines, engines, n, TEXT_PX));
     for (size_t i = 0; i < panels; i++) {
@@ -710,9 +721,12 @@ static bool curve_figure(const struct view *view, const char *folder, struct fig
     FILE *f = figure != NULL ? open_script(figure, folder, &name) : NULL;
     if (f == NULL)
         return false;
-    put_page(f, view, figure->title,
-             "higher is better; marker: median with its 95 % interval; dots: every sample; engines "
-             "are set apart sideways");
+    char reading[256];
+    snprintf(reading, sizeof reading,
+             "higher is better; marker: median with its 95 %% interval%s; dots: every %s; engines "
+             "are set apart sideways",
+             view_over(view), view->load->hosts[view->host].simulated ? "seed" : "sample");
+    put_page(f, view, figure->title, reading);
     put_legend(f, view, workload);
     put_page_end(f);
     curve_panel(f, view, workload, &speedup, 0.06, 0.385);

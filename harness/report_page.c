@@ -174,8 +174,8 @@ static void markdown_entry(FILE *f, const struct entry *e) {
 }
 
 static void markdown_table(FILE *f, const struct view *view, enum quantity quantity) {
-    fprintf(f, "### %s\n\n%s In brackets: the 95 %% interval.\n\n| workload |%s",
-            quantities[quantity].title, quantities[quantity].note,
+    fprintf(f, "### %s\n\n%s In brackets: the 95 %% interval%s.\n\n| workload |%s",
+            quantities[quantity].title, quantities[quantity].note, view_over(view),
             quantity == SLOWDOWN ? "" : " threads |");
     for (size_t e = 0; e < view->engines_count; e++) {
         fputc(' ', f);
@@ -225,11 +225,12 @@ static void html_entry(FILE *f, const struct load *load, const struct entry *e) 
 
 /* The threads of a workload stand below each other, its name only beside the first. */
 static void html_table(FILE *f, const struct view *view, enum quantity quantity) {
-    fprintf(f,
-            "<h3>%s</h3><p>%s In brackets: the 95&nbsp;%% interval.</p><div class=wide><table><tr>"
-            "<th class=name>workload</th>%s",
-            quantities[quantity].title, quantities[quantity].note,
-            quantity == SLOWDOWN ? "" : "<th>threads</th>");
+    fprintf(
+        f,
+        "<h3>%s</h3><p>%s In brackets: the 95&nbsp;%% interval%s.</p><div class=wide><table><tr>"
+        "<th class=name>workload</th>%s",
+        quantities[quantity].title, quantities[quantity].note, view_over(view),
+        quantity == SLOWDOWN ? "" : "<th>threads</th>");
     for (size_t e = 0; e < view->engines_count; e++) {
         fputs("<th>", f);
         put_html_name(f, view->engines[e]);
@@ -429,8 +430,14 @@ static void html_command(FILE *f, const struct load *load, const struct rerun *r
         fputs(" --machine ", f);
         put_word(f, cell->machine);
     }
+    for (size_t i = 0; i < json_array_size(cell->overrides); i++) {
+        fputs(" --set ", f);
+        put_word(f, json_string_value(json_array_get(cell->overrides, i)));
+    }
     put_context_option(f, file, "--repetitions", "repetitions");
-    put_context_option(f, file, "--min-time", "min_time_s");
+    const bool simulated =
+        json_object_get(file->context, "sim_time_s") != NULL && load->hosts[cell->host].simulated;
+    put_context_option(f, file, "--min-time", simulated ? "sim_time_s" : "min_time_s");
     put_context_option(f, file, "--seed", "seed");
     fputs(" --out again.json</pre>", f);
 }
@@ -470,8 +477,9 @@ static void html_cell(FILE *f, const struct load *load, size_t index) {
         char value[VIEW_NUMBER_SIZE], interval[80];
         view_number(time.value, value);
         interval_text(&time, interval, sizeof interval);
-        fprintf(f, "<tr><th>median</th><td>%s ns per operation, 95&nbsp;%% interval %s</td></tr>",
-                value, time.has_interval ? interval : "not given: too few samples");
+        fprintf(f, "<tr><th>median</th><td>%s ns per operation, 95&nbsp;%% interval%s %s</td></tr>",
+                value, load->hosts[cell->host].simulated ? " over seeds" : "",
+                time.has_interval ? interval : "not given: too few samples");
     }
     if (cell->has_verify_failed)
         fprintf(f, "<tr><th>verification</th><td>failed in %u of %u runs</td></tr>",

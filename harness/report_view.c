@@ -85,6 +85,10 @@ const char *view_dash(size_t engine) {
     return dashes[engine % 7];
 }
 
+const char *view_over(const struct view *view) {
+    return view->load->hosts[view->host].simulated ? " over seeds" : "";
+}
+
 void view_number(double value, char text[VIEW_NUMBER_SIZE]) {
     const double size = fabs(value);
     if (size >= 1e6 || (size < 0.001 && size > 0))

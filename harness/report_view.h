@@ -37,6 +37,9 @@ const char *view_colour(size_t engine);
 int view_marker(size_t engine);
 const char *view_dash(size_t engine);
 
+/* What intervals are over, where it must be said: " over seeds" or "". */
+const char *view_over(const struct view *view);
+
 /* Three significant digits or so, without an exponent while it can be read without one. */
 void view_number(double value, char text[VIEW_NUMBER_SIZE]);
 

@@ -2,7 +2,11 @@
  * results.c - renders the results file.  See results.h.
  *
  * Ratios are taken between samples of the same pass, which were measured minutes or less apart and
- * in random order, and are bootstrapped as pairs (stats.h).
+ * in random order, and are bootstrapped as pairs (stats.h).  Simulated samples of the same pass
+ * have the same seed.
+ *
+ * Of simulated cells nothing is written that differs between two runs of the same program with the
+ * same arguments: what simulating cost goes into `context`, where everything of that kind is.
  */
 #include "results.h"
 
@@ -88,7 +92,7 @@ static bool put_place(json_t *obj, const struct plan_cell *c) {
     return json_put(obj, "name", json_string(c->name)) &&
            json_put(obj, "workload", json_string(c->workload)) &&
            json_put(obj, "engine", json_string(c->engine)) &&
-           json_put(obj, "machine", json_string(c->machine->name)) &&
+           json_put(obj, "machine", json_string(plan_cell_place(c))) &&
            json_put(obj, "threads", json_u64(c->threads));
 }
 
@@ -214,7 +218,8 @@ static bool same_values(const struct tm_param *params, const union tm_value *a,
 static bool same_work(const struct plan_cell *a, const struct plan_cell *b) {
     /* Descriptors are compiled once per engine: names tell workloads apart, pointers do not. */
     return strcmp(a->workload_plugin->name, b->workload_plugin->name) == 0 &&
-           a->machine == b->machine && same_values(a->workload_plugin->params, a->args, b->args);
+           strcmp(plan_cell_place(a), plan_cell_place(b)) == 0 &&
+           same_values(a->workload_plugin->params, a->args, b->args);
 }
 
 /* Does option `name` of this cell's engine have the value `text`?  True when there is no such
@@ -404,11 +409,19 @@ static bool put_counters(const struct render *r, json_t *obj, const struct view 
            json_put(obj, "latency_ns", latency(r, v));
 }
 
+/* What only simulated cells have: samples are seeds, and so is what an interval is over. */
+static bool put_simulated(json_t *obj, const struct plan_cell *c) {
+    return !plan_cell_simulated(c) ||
+           (json_put(obj, "interval", json_string("over seeds")) &&
+            json_put(obj, "hypothetical", json_boolean(c->hypothetical)) &&
+            json_put(obj, "overrides", overrides_to_json(c)));
+}
+
 static json_t *cell_entry(const struct render *r, const struct view *v) {
     const struct plan_cell *c = v->cell;
     json_t *obj = json_object();
     return complete(
-        obj, obj != NULL && put_place(obj, c) &&
+        obj, obj != NULL && put_place(obj, c) && put_simulated(obj, c) &&
                  json_put(obj, "params", params_to_json(c->workload_plugin->params, c->args)) &&
                  json_put(obj, "options", params_to_json(c->engine_plugin->options, c->options)) &&
                  json_put(obj, "samples", json_u64(v->ok + v->failed)) &&
@@ -479,6 +492,31 @@ static json_t *unavailable(const struct render *r) {
 
 /* ---- the document -------------------------------------------------------------------------- */
 
+/* What simulating took, over all samples that are known. */
+static json_t *simulation(const struct plan *plan, const struct run_data *data) {
+    uint64_t samples = 0, host_ns = 0, accesses = 0, switches = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        for (unsigned pass = 0; plan_cell_simulated(&plan->cells[i]) && pass < plan->repetitions;
+             pass++) {
+            const struct record *record = run_data_slot(data, i, pass, RECORD_TIMED);
+            if (record->outcome != RECORD_OK)
+                continue;
+            samples++;
+            host_ns += record->sample.host_ns;
+            accesses += record->sample.accesses;
+            switches += record->sample.switches;
+        }
+    json_t *obj = json_object();
+    return complete(obj,
+                    obj != NULL && json_put(obj, "samples", json_u64(samples)) &&
+                        json_put(obj, "host_seconds", json_real((double)host_ns * 1e-9)) &&
+                        json_put(obj, "accesses", json_u64(accesses)) &&
+                        json_put(obj, "switches", json_u64(switches)) &&
+                        json_put(obj, "accesses_per_host_second",
+                                 host_ns > 0 ? json_real((double)accesses * 1e9 / (double)host_ns)
+                                             : json_null()));
+}
+
 json_t *results_render(const struct plan *plan, const struct run_data *data, json_t *context) {
     struct render r = {.plan = plan, .data = data};
     r.views = calloc(plan->count > 0 ? plan->count : 1, sizeof *r.views);
@@ -486,7 +524,9 @@ json_t *results_render(const struct plan *plan, const struct run_data *data, jso
     for (size_t i = 0; ok && i < plan->count; i++)
         ok = make_view(&r, i);
     json_t *document = ok ? json_object() : NULL;
-    ok = document != NULL && json_object_set(document, "context", context) == 0 &&
+    if (plan_simulates(plan))
+        ok = ok && json_put(context, "simulation", simulation(plan, data));
+    ok = ok && document != NULL && json_object_set(document, "context", context) == 0 &&
          json_put(document, "benchmarks", benchmarks(&r)) &&
          json_put(document, "cells", cells(&r)) && json_put(document, "failures", failures(&r)) &&
          json_put(document, "unavailable", unavailable(&r)) &&

@@ -10,8 +10,9 @@
 #include "record.h"
 
 /* The whole document for what `data` holds of the plan; `context` is env_capture's object
- * (borrowed).  A cell with a missing, failed or contained sample has no entry in `benchmarks`.  A
- * new reference; NULL when memory is out or a number has no JSON form.  Pure but for that. */
+ * (borrowed; what simulating took is added to it).  A cell with a missing, failed or contained
+ * sample has no entry in `benchmarks`.  A new reference; NULL when memory is out or a number has no
+ * JSON form.  Pure but for that. */
 json_t *results_render(const struct plan *plan, const struct run_data *data, json_t *context);
 
 /* Writes the document to PATH by way of PATH.tmp: sync, rename, sync of the folder, so that at any

@@ -19,6 +19,10 @@
 #define RUN_MIN_TIME_DEFAULT_S 0.05
 #define RUN_MIN_TIME_MIN_S 0.0001
 #define RUN_MIN_TIME_MAX_S 3600.0
+#define RUN_SIM_TIME_DEFAULT_S 0.0002
+#define RUN_SIM_TIME_MIN_S 0.000001
+#define RUN_SIM_TIME_MAX_S 10.0
+#define RUN_JOBS_MAX 256
 #define RUN_SEED_DEFAULT 1
 #define RUN_SEED_MAX INT64_MAX /* the largest whole number of a results file */
 
@@ -30,6 +34,8 @@ enum {
     WORKLOAD,
     THREADS,
     MACHINE,
+    SET,
+    JOBS,
     REPETITIONS,
     MIN_TIME,
     SEED,
@@ -50,15 +56,32 @@ static const struct cli_option options[] = {
     [THREADS] = {"threads", "1,2,4",
                  "thread counts: a list (1,2,4), a range (1-8), or both (1,4-6);\n"
                  "default: 1, 2, 4, ... up to the processors of this computer"},
-    [MACHINE] = {"machine", "M", "where to run; default: native, this computer"},
+    [MACHINE] = {"machine", "M[,...]",
+                 "where to run: native, this computer (the default), or\n"
+                 "sim:PROFILE, a simulated one (`allcores list machines`)"},
+    [SET] = {"set", "KEY=VALUE",
+             "changes a value of the simulated profiles (l1.size=48K); may be\n"
+             "given several times",
+             true},
+    [JOBS] = {"jobs", "N",
+              "simulated samples at a time, 1 to " STRING(
+                  RUN_JOBS_MAX) "; default: the processors\n"
+                                "of this computer.  Changes no result"},
     [REPETITIONS] = {"repetitions", "N",
                      "samples of each cell, 1 to " STRING(RUN_REPETITIONS_MAX) "; default: " STRING(
                          RUN_REPETITIONS_DEFAULT) ".  Fewer\n"
-                                                  "than 6 give no confidence interval"},
-    [MIN_TIME] = {"min-time", "S",
-                  "seconds that one sample measures, " STRING(
-                      RUN_MIN_TIME_MIN_S) " to 3600;\n"
-                                          "default: " STRING(RUN_MIN_TIME_DEFAULT_S)},
+                                                  "than 6 give no confidence interval.  Samples "
+                                                  "of a simulated\ncell are seeds"},
+    [MIN_TIME] =
+        {
+            "min-time", "S",
+            "seconds that one sample measures, " STRING(
+                RUN_MIN_TIME_MIN_S) " to 3600;\n"
+                                    "default: " STRING(
+                                        RUN_MIN_TIME_DEFAULT_S) ".  "
+                                                                "Simulated: virtual time, "
+                                                                "from\n" STRING(RUN_SIM_TIME_MIN_S) " to 10, default: " STRING(
+                                                                    RUN_SIM_TIME_DEFAULT_S)},
     [SEED] = {"seed", "N",
               "decides what operations the threads execute and in what order\n"
               "the samples are taken; default: " STRING(RUN_SEED_DEFAULT)},
@@ -76,35 +99,44 @@ static const struct cli_option options[] = {
     [OPTIONS] = {NULL, NULL, NULL},
 };
 
-static const char *const planned[] = {"conflicts", "strict", "set", "experiment", NULL};
+static const char *const planned[] = {"conflicts", "strict", "experiment", NULL};
 
 static const struct cli_command command = {
     .name = "run",
     .usage = "run [options]",
     .about =
         "Measures every combination (cell) of the engines, workloads and thread counts and writes\n"
-        "the results as JSON.  Each cell is a name in it: WORKLOAD[:k=v]/ENGINE[:k=v]/threads:N.\n"
+        "the results as JSON.  Each cell is a name in it: WORKLOAD[:k=v]/ENGINE[:k=v]/threads:N,\n"
+        "with /sim:PROFILE behind it when it is simulated.\n"
         "Samples of all cells are interleaved at random; every sample is verified, and one that\n"
         "fails is reported and never becomes a number.  Finished samples are on disk at once:\n"
-        "after an interruption, --resume takes what is missing.\n",
+        "after an interruption, --resume takes what is missing.\n"
+        "Simulated cells run in virtual time, several beside each other; equal program, profile,\n"
+        "seed and arguments give equal results, and intervals say what other seeds would give.\n",
     .options = options,
-    .more = "examples:\n"
-            "  allcores run\n"
-            "      everything with default parameters\n"
-            "  allcores run --engine seq,gil --workload counter:mode=private --threads 1,2\n"
-            "      two engines, one workload, what two threads gain\n"
-            "  allcores run --engine gil:mode=section --repetitions 20 --out long.json\n"
-            "      one engine with an option, 20 samples a cell; when it was interrupted:\n"
-            "  allcores run --engine gil:mode=section --repetitions 20 --out long.json --resume\n"
-            "\n"
-            "`allcores list` shows engines and workloads with their options and parameters.\n"
-            "\n"
-            "exit status: 0 all done and verified; 1 a sample failed its verification, or nothing\n"
-            "could run; 2 wrong usage, or the results cannot be written (one line on stderr).\n",
+    .more =
+        "examples:\n"
+        "  allcores run\n"
+        "      everything with default parameters\n"
+        "  allcores run --engine seq,gil --workload counter:mode=private --threads 1,2\n"
+        "      two engines, one workload, what two threads gain\n"
+        "  allcores run --engine gil:mode=section --repetitions 20 --out long.json\n"
+        "      one engine with an option, 20 samples a cell; when it was interrupted:\n"
+        "  allcores run --engine gil:mode=section --repetitions 20 --out long.json --resume\n"
+        "\n"
+        "  allcores run --machine sim:hypothetical-64 --engine seq,gil,norec --workload bank \\\n"
+        "        --threads 1,16,64 --set l1.size=48K\n"
+        "      simulated: 64 cores that do not exist, with other L1 caches\n"
+        "\n"
+        "`allcores list` shows engines and workloads with their options and parameters.\n"
+        "\n"
+        "exit status: 0 all done and verified; 1 a sample failed its verification, or nothing\n"
+        "could run; 2 wrong usage, or the results cannot be written (one line on stderr).\n",
     .planned = planned,
 };
 
-/* The numbers among the options.  False and `why` when one is not right. */
+/* The numbers among the options.  False and `why` when one is not right.  The cells are there
+ * already: an interval means another time on a simulated machine. */
 static bool parse_numbers(const char **values, struct plan *plan, char *why, size_t why_size) {
     uint64_t repetitions = RUN_REPETITIONS_DEFAULT;
     plan->seed = RUN_SEED_DEFAULT;
@@ -116,13 +148,34 @@ static bool parse_numbers(const char **values, struct plan *plan, char *why, siz
         return false;
     }
     plan->repetitions = (unsigned)repetitions;
-    if (values[MIN_TIME] != NULL &&
-        !spec_real(values[MIN_TIME], RUN_MIN_TIME_MIN_S, RUN_MIN_TIME_MAX_S, &plan->min_time_s)) {
+    const bool simulates = plan_simulates(plan), measures = plan_measures(plan);
+    const double shortest = measures ? RUN_MIN_TIME_MIN_S : RUN_SIM_TIME_MIN_S;
+    const double longest = simulates ? RUN_SIM_TIME_MAX_S : RUN_MIN_TIME_MAX_S;
+    plan->sim_time_s = RUN_SIM_TIME_DEFAULT_S;
+    if (values[MIN_TIME] != NULL) {
+        if (!spec_real(values[MIN_TIME], shortest, longest, &plan->min_time_s)) {
+            snprintf(why, why_size,
+                     "--min-time '%.60s': must be a number of seconds from %g to %g, such as %s",
+                     values[MIN_TIME], shortest, longest, measures ? "0.05" : "0.0002");
+            return false;
+        }
+        plan->sim_time_s = plan->min_time_s;
+    } else if (!measures) {
+        plan->min_time_s = plan->sim_time_s;
+    }
+    uint64_t jobs = spec_processors();
+    if (values[JOBS] != NULL && !simulates) {
         snprintf(why, why_size,
-                 "--min-time '%.60s': must be a number of seconds from %g to %g, such as 0.05",
-                 values[MIN_TIME], RUN_MIN_TIME_MIN_S, RUN_MIN_TIME_MAX_S);
+                 "--jobs: is for simulated machines, samples of real ones are taken one at a time: "
+                 "leave it out");
         return false;
     }
+    if (values[JOBS] != NULL && !spec_whole(values[JOBS], 1, RUN_JOBS_MAX, &jobs)) {
+        snprintf(why, why_size, "--jobs '%.60s': must be a whole number from 1 to %d", values[JOBS],
+                 RUN_JOBS_MAX);
+        return false;
+    }
+    plan->jobs = !simulates ? 0 : jobs < RUN_JOBS_MAX ? (unsigned)jobs : RUN_JOBS_MAX;
     if (values[SEED] != NULL && !spec_whole(values[SEED], 0, RUN_SEED_MAX, &plan->seed)) {
         snprintf(why, why_size, "--seed '%.60s': must be a whole number from 0 to %" PRId64,
                  values[SEED], RUN_SEED_MAX);
@@ -145,6 +198,33 @@ static bool keep_command_line(int argc, char **argv, struct plan *plan) {
     return true;
 }
 
+/* The values of --set into the plan; what they mean is for the machine to say. */
+static bool keep_overrides(int argc, char **argv, struct plan *plan, char *why, size_t why_size) {
+    const char *list[PLAN_OVERRIDES_MAX];
+    const unsigned n = cli_repeated(&command, argc, argv, &options[SET], list, PLAN_OVERRIDES_MAX);
+    if (n > PLAN_OVERRIDES_MAX) {
+        snprintf(why, why_size, "--set is given %u times: at most %d values can be set", n,
+                 PLAN_OVERRIDES_MAX);
+        return false;
+    }
+    plan->overrides = calloc(PLAN_OVERRIDES_MAX, sizeof *plan->overrides);
+    for (unsigned i = 0; plan->overrides != NULL && i < n; i++) {
+        const char *equals = strchr(list[i], '=');
+        if (equals == NULL || equals == list[i] || equals[1] == '\0') {
+            snprintf(why, why_size, "--set '%.60s': write KEY=VALUE, such as l1.size=48K", list[i]);
+            return false;
+        }
+        plan->overrides[i] = strdup(list[i]);
+        if (plan->overrides[i] == NULL)
+            break;
+        plan->override_count++;
+    }
+    if (plan->override_count == n)
+        return true;
+    snprintf(why, why_size, "out of memory");
+    return false;
+}
+
 static bool make_plan(int argc, char **argv, const char **values, struct plan *plan, char *why,
                       size_t why_size) {
     const struct spec spec = {
@@ -156,7 +236,8 @@ static bool make_plan(int argc, char **argv, const char **values, struct plan *p
     plan->resume = values[RESUME] != NULL;
     plan->quiet = values[QUIET] != NULL;
     plan->latency = values[LATENCY] != NULL;
-    if (!parse_numbers(values, plan, why, why_size) || !spec_cells(&spec, plan, why, why_size))
+    if (!keep_overrides(argc, argv, plan, why, why_size) ||
+        !spec_cells(&spec, plan, why, why_size) || !parse_numbers(values, plan, why, why_size))
         return false;
     if (!keep_command_line(argc, argv, plan)) {
         snprintf(why, why_size, "out of memory");

@@ -122,6 +122,7 @@ static void tell_unavailable(const struct plan *plan) {
             const struct plan_cell *other = &plan->cells[j];
             const bool same = other->unavailable != NULL &&
                               strcmp(other->unavailable, cell->unavailable) == 0 &&
+                              strcmp(plan_cell_place(other), plan_cell_place(cell)) == 0 &&
                               strcmp(other->engine, cell->engine) == 0;
             told |= same && j < i;
             count += same;
@@ -130,8 +131,9 @@ static void tell_unavailable(const struct plan *plan) {
             fprintf(stderr, "allcores: warning: %s is unavailable: %s\n", cell->name,
                     cell->unavailable);
         else if (count > 1 && !told)
-            fprintf(stderr, "allcores: warning: %zu cells of %s are unavailable: %s\n", count,
-                    cell->engine, cell->unavailable);
+            fprintf(stderr, "allcores: warning: %zu cells of %s%s%s are unavailable: %s\n", count,
+                    cell->engine, plan_cell_simulated(cell) ? " on " : "",
+                    plan_cell_simulated(cell) ? plan_cell_place(cell) : "", cell->unavailable);
     }
 }
 
@@ -178,6 +180,19 @@ static enum complete already_complete(const struct plan *plan, const json_t *ide
     return same ? COMPLETE_YES : COMPLETE_OTHER;
 }
 
+/* What simulating took: host time, which the results of the cells have no word of. */
+static void tell_simulation(const json_t *simulation) {
+    const double accesses = json_number_value(json_object_get(simulation, "accesses"));
+    if (accesses <= 0)
+        return;
+    fprintf(stderr,
+            "allcores: simulated %.3g accesses in %.3g s of processor time: %.3g million a second; "
+            "%.3g switches\n",
+            accesses, json_number_value(json_object_get(simulation, "host_seconds")),
+            json_number_value(json_object_get(simulation, "accesses_per_host_second")) * 1e-6,
+            json_number_value(json_object_get(simulation, "switches")));
+}
+
 static int render(const struct plan *plan, const struct run_data *data, json_t *context,
                   struct journal *journal) {
     char why[JOURNAL_WHY_SIZE];
@@ -197,6 +212,8 @@ static int render(const struct plan *plan, const struct run_data *data, json_t *
     const struct verdict v = judge(plan, data);
     if (!plan->quiet)
         tell_verdict("wrote", plan->out, &v);
+    if (!plan->quiet)
+        tell_simulation(json_object_get(context, "simulation"));
     if (v.unavailable == v.cells)
         fprintf(stderr, "allcores: nothing of what was asked for can run here\n");
     return verdict_status(&v);
@@ -205,7 +222,7 @@ static int render(const struct plan *plan, const struct run_data *data, json_t *
 /* Everything between an open journal and its end; closes the journal. */
 static int measure_and_render(const struct plan *plan, struct run_data *data, json_t *context,
                               struct journal *journal) {
-    struct process_executor *processes = process_executor_open();
+    struct process_executor *processes = process_executor_open(plan->jobs);
     if (processes == NULL) {
         fprintf(stderr, "allcores: signals cannot be received: %s\n", strerror(errno));
         journal_close(journal, false);
@@ -214,12 +231,18 @@ static int measure_and_render(const struct plan *plan, struct run_data *data, js
     struct teller teller = {.plan = plan, .journal = journal, .began_ns = now_ns()};
     teller.line = !plan->quiet && isatty(STDERR_FILENO);
     const size_t total = carry_total(plan, data, &teller.done_before);
-    if (!plan->quiet)
+    if (!plan->quiet && plan_measures(plan))
         fprintf(stderr,
                 "allcores: %zu cells, %zu samples of %g s in %u process starts, seed %" PRIu64
                 ", to %s\n",
                 plan->count, total, plan->min_time_s, schedule_starts(plan->repetitions),
                 plan->seed, plan->out);
+    if (!plan->quiet && plan_simulates(plan))
+        fprintf(stderr,
+                "allcores: %zu cells, simulated ones with %u seeds of %g s virtual time, %u at a "
+                "time, seed %" PRIu64 ", to %s\n",
+                plan->count, plan->repetitions, plan->sim_time_s, plan->jobs, plan->seed,
+                plan->out);
     if (!plan->quiet && teller.done_before > 0)
         fprintf(stderr, "allcores: resuming: %zu of them are there\n", teller.done_before);
     const struct observer observer = {.state = &teller, .keep = keep, .progress = progress};

@@ -46,14 +46,6 @@ size_t spec_workload_names(const char *names[SPEC_NAMES_MAX + 1]) {
     return n;
 }
 
-size_t spec_machine_names(const char *names[SPEC_NAMES_MAX + 1]) {
-    size_t n = 0;
-    for (const struct machine *const *m = machines_all(); *m != NULL; m++)
-        n = add_name(names, n, (*m)->name);
-    names[n] = NULL;
-    return n;
-}
-
 const struct tm_workload *spec_workload(const char *name) {
     for (const struct tm_cell *const *c = cells_all(); *c != NULL; c++)
         if (strcmp((*c)->workload->name, name) == 0)
@@ -74,6 +66,8 @@ const char *spec_unavailable(const struct tm_engine *engine, const struct machin
             strcmp((*c)->engine->name, engine->name) == 0 &&
             same_variant((*c)->engine->variant, engine->variant))
             return (*c)->engine->unavailable != NULL ? (*c)->engine->unavailable() : NULL;
+    if (machine->simulated && engine->not_simulated != NULL)
+        return engine->not_simulated;
     return "not compiled for this machine";
 }
 
@@ -108,19 +102,21 @@ bool spec_real(const char *text, double low, double high, double *value) {
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
-void spec_default_threads(char *text, size_t text_size) {
+unsigned spec_processors(void) {
     cpu_set_t allowed;
-    long processors = sched_getaffinity(0, sizeof allowed, &allowed) == 0
-                          ? CPU_COUNT(&allowed)
-                          : sysconf(_SC_NPROCESSORS_ONLN);
-    if (processors < 1)
-        processors = 1;
+    const long processors = sched_getaffinity(0, sizeof allowed, &allowed) == 0
+                                ? CPU_COUNT(&allowed)
+                                : sysconf(_SC_NPROCESSORS_ONLN);
+    return processors < 1 ? 1 : (unsigned)processors;
+}
+
+void spec_default_threads(unsigned processors, char *text, size_t text_size) {
     if (processors > CELL_THREADS_MAX)
         processors = CELL_THREADS_MAX;
     size_t used = (size_t)snprintf(text, text_size, "1");
-    for (long n = 2; n / 2 < processors && used < text_size; n *= 2)
-        used += (size_t)snprintf(text + used, text_size - used, ",%ld",
-                                 n < processors ? n : processors);
+    for (unsigned n = 2; n / 2 < processors && used < text_size; n *= 2)
+        used +=
+            (size_t)snprintf(text + used, text_size - used, ",%u", n < processors ? n : processors);
 }
 
 /* One count of a list or one end of a range. */
@@ -423,10 +419,33 @@ static const struct tm_engine *build_of(const struct item *engine, bool *missing
     return found;
 }
 
+/* A machine of the list, and how many threads it runs. */
+struct place {
+    const struct machine *machine;
+    char *name; /* "native" or "sim:PROFILE"; owned */
+    bool hypothetical;
+    unsigned *threads;
+    size_t thread_counts;
+};
+
+struct places {
+    struct place *place;
+    size_t count;
+};
+
+static void places_free(struct places *places) {
+    for (size_t i = 0; i < places->count; i++) {
+        free(places->place[i].name);
+        free(places->place[i].threads);
+    }
+    free(places->place);
+}
+
 /* Fills one cell; false when out of memory (what it owns by then is freed by plan_free). */
 static bool make_cell(struct plan_cell *cell, const struct item *workload,
-                      const struct item *engine, unsigned threads, const struct machine *machine) {
+                      const struct item *engine, unsigned threads, const struct place *place) {
     bool missing;
+    const struct machine *machine = place->machine;
     const struct tm_engine *build = build_of(engine, &missing);
     if (build == NULL) /* cannot be: the name was found among the builds */
         return false;
@@ -436,6 +455,8 @@ static bool make_cell(struct plan_cell *cell, const struct item *workload,
         .workload_plugin = spec_workload(workload->name),
         .engine_plugin = build,
         .machine = machine,
+        .place = strdup(place->name),
+        .hypothetical = place->hypothetical,
         .threads = threads,
     };
     memcpy(cell->args, workload->values, sizeof cell->args);
@@ -455,61 +476,183 @@ static bool make_cell(struct plan_cell *cell, const struct item *workload,
         cell->unavailable = cell->engine_plugin->max_threads == 1
                                 ? "the engine has no synchronisation: it runs one thread only"
                                 : "more threads than the engine can have";
-    if (cell->workload == NULL || cell->engine == NULL ||
-        asprintf(&cell->name, "%s/%s/threads:%u", cell->workload, cell->engine, threads) < 0) {
+    if (cell->workload == NULL || cell->engine == NULL || cell->place == NULL ||
+        asprintf(&cell->name, "%s/%s/threads:%u%s%s", cell->workload, cell->engine, threads,
+                 machine->simulated ? "/" : "", machine->simulated ? place->name : "") < 0) {
         cell->name = NULL;
         return false;
     }
     return true;
 }
 
+/* The cells of one machine, appended. */
 static bool multiply(const struct items *workloads, const struct items *engines,
-                     const unsigned *threads, size_t thread_counts, bool threads_given,
-                     const struct machine *machine, struct plan *plan) {
-    plan->count = 0;
-    plan->cells =
-        calloc(workloads->count * engines->count * thread_counts + 1, sizeof *plan->cells);
-    if (plan->cells == NULL)
-        return false;
+                     const struct place *place, bool threads_given, struct plan *plan) {
     for (size_t w = 0; w < workloads->count; w++)
         for (size_t e = 0; e < engines->count; e++) {
             const struct item *engine = &engines->item[e];
             bool missing;
             const struct tm_engine *build = build_of(engine, &missing);
             const unsigned engine_max = build == NULL ? 0 : build->max_threads;
-            for (size_t t = 0; t < thread_counts; t++) {
-                if (threads[t] > engine_max && !threads_given)
+            for (size_t t = 0; t < place->thread_counts; t++) {
+                if (place->threads[t] > engine_max && !threads_given)
                     continue;
-                if (!make_cell(&plan->cells[plan->count++], &workloads->item[w], engine, threads[t],
-                               machine))
+                struct plan_cell *cell = &plan->cells[plan->count++];
+                if (!make_cell(cell, &workloads->item[w], engine, place->threads[t], place))
                     return false;
             }
         }
     return true;
 }
 
-bool spec_cells(const struct spec *spec, struct plan *plan, char *why, size_t why_size) {
-    const char *machine_name = spec->machine != NULL ? spec->machine : "native";
-    const struct machine *machine = machine_find(machine_name);
-    if (machine == NULL) {
-        const char *names[SPEC_NAMES_MAX + 1];
-        char phrase[SPEC_WHY_SIZE / 2];
-        spec_machine_names(names);
-        return REFUSE("--machine: unknown machine '" SHOWN "'; %s", machine_name,
-                      suggest_phrase(machine_name, names, phrase, sizeof phrase));
+/* The cells of all machines. */
+static bool multiply_all(const struct items *workloads, const struct items *engines,
+                         const struct places *places, bool threads_given, struct plan *plan) {
+    size_t most = 1;
+    for (size_t p = 0; p < places->count; p++)
+        most += workloads->count * engines->count * places->place[p].thread_counts;
+    plan->count = 0;
+    plan->cells = calloc(most, sizeof *plan->cells);
+    for (size_t p = 0; plan->cells != NULL && p < places->count; p++)
+        if (!multiply(workloads, engines, &places->place[p], threads_given, plan))
+            return false;
+    return plan->cells != NULL;
+}
+
+/* ---- machines ------------------------------------------------------------------------------ */
+
+static const struct machine *simulator(void) {
+    for (const struct machine *const *m = machines_all(); *m != NULL; m++)
+        if ((*m)->simulated)
+            return *m;
+    return NULL;
+}
+
+/* What may stand in the list: real machines by name, simulated ones with each of their profiles.
+ * Texts[] holds those that had to be made; returns how many names there are. */
+static size_t place_names(const char *names[SPEC_NAMES_MAX + 1], char texts[SPEC_NAMES_MAX][96]) {
+    size_t n = 0;
+    for (const struct machine *const *m = machines_all(); *m != NULL; m++) {
+        const char *const *profile = (*m)->simulated ? (*m)->profiles() : NULL;
+        if (profile == NULL && n < SPEC_NAMES_MAX)
+            names[n++] = (*m)->name;
+        for (; profile != NULL && *profile != NULL && n < SPEC_NAMES_MAX; profile++) {
+            snprintf(texts[n], sizeof texts[n], "%s:%s", (*m)->name, *profile);
+            names[n] = texts[n];
+            n++;
+        }
     }
-    struct items workloads = {NULL, 0}, engines = {NULL, 0};
-    unsigned *threads = NULL;
-    size_t thread_counts = 0;
+    names[n] = NULL;
+    return n;
+}
+
+static bool unknown_place(const char *name, char *why, size_t why_size) {
+    static char texts[SPEC_NAMES_MAX][96];
+    const char *names[SPEC_NAMES_MAX + 1];
+    char phrase[SPEC_WHY_SIZE / 2];
+    place_names(names, texts);
+    if (strncmp(name, "sim:", 4) == 0 && simulator() == NULL)
+        return REFUSE("--machine: " SHOWN ": this build of allcores has no simulated machines; "
+                      "there are: native",
+                      name);
+    return REFUSE("--machine: unknown machine '" SHOWN "'; %s", name,
+                  suggest_phrase(name, names, phrase, sizeof phrase));
+}
+
+/* A profile that is a file has a name that says so; others are compiled in. */
+static bool is_file(const char *profile) {
+    const size_t n = strlen(profile);
+    return strchr(profile, '/') != NULL || (n > 5 && strcmp(profile + n - 5, ".json") == 0);
+}
+
+static bool is_built_in(const struct machine *machine, const char *profile) {
+    for (const char *const *p = machine->profiles(); *p != NULL; p++)
+        if (strcmp(*p, profile) == 0)
+            return true;
+    return false;
+}
+
+/* One machine of the list.  *processors: what it has to run threads. */
+static bool parse_place(const char *name, const struct plan *plan, struct place *place,
+                        unsigned *processors, char *why, size_t why_size) {
+    const char *colon = strchr(name, ':');
+    char kind[64];
+    snprintf(kind, sizeof kind, "%.*s", colon != NULL ? (int)(colon - name) : 63, name);
+    const struct machine *machine = machine_find(kind);
+    if (machine == NULL || machine->simulated != (colon != NULL))
+        return unknown_place(name, why, why_size);
+    place->machine = machine;
+    *processors = spec_processors();
+    if (!machine->simulated)
+        return true;
+    struct machine_description description;
+    char detail[SPEC_WHY_SIZE / 2];
+    if (!is_file(colon + 1) && !is_built_in(machine, colon + 1))
+        return unknown_place(name, why, why_size);
+    /* What only a list could not hold, or a name. */
+    if (strpbrk(colon + 1, " \t\r\n\"\\") != NULL)
+        return REFUSE("--machine: " SHOWN ": a profile's name has no blanks, quotes or backslashes",
+                      name);
+    if (!machine->describe(colon + 1, (const char *const *)plan->overrides, plan->override_count,
+                           &description, detail, sizeof detail))
+        return REFUSE("--machine " SHOWN ": %s", name, detail);
+    *processors = description.hardware_threads;
+    place->hypothetical = description.hypothetical;
+    return true;
+}
+
+/* One item of the list, appended. */
+static bool add_place(const struct spec *spec, const struct plan *plan, const char *name,
+                      struct places *places, char *why, size_t why_size) {
+    struct place *grown = realloc(places->place, (places->count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return REFUSE("%s", OUT_OF_MEMORY);
+    places->place = grown;
+    struct place *place = &grown[places->count];
+    *place = (struct place){.machine = NULL};
+    unsigned processors = 1;
+    if (!parse_place(name, plan, place, &processors, why, why_size))
+        return false;
+    for (size_t i = 0; i < places->count; i++)
+        if (strcmp(grown[i].name, name) == 0)
+            return REFUSE("--machine: " SHOWN " is there twice; give each machine once", name);
     char default_threads[128];
-    spec_default_threads(default_threads, sizeof default_threads);
+    spec_default_threads(processors, default_threads, sizeof default_threads);
+    if (!spec_threads(spec->threads != NULL ? spec->threads : default_threads,
+                      place->machine->max_threads(), &place->threads, &place->thread_counts, why,
+                      why_size))
+        return false;
+    place->name = strdup(name);
+    places->count++;
+    return place->name != NULL || REFUSE("%s", OUT_OF_MEMORY);
+}
+
+static bool parse_places(const struct spec *spec, const struct plan *plan, struct places *places,
+                         char *why, size_t why_size) {
+    char *copy = strdup(spec->machine != NULL ? spec->machine : "native"), *rest = copy;
+    if (copy == NULL)
+        return REFUSE("%s", OUT_OF_MEMORY);
+    bool good = true, simulated = false;
+    while (good && rest != NULL)
+        good = add_place(spec, plan, strsep(&rest, ","), places, why, why_size);
+    free(copy);
+    for (size_t i = 0; i < places->count; i++)
+        simulated |= places->place[i].machine->simulated;
+    if (good && plan->override_count > 0 && !simulated)
+        return REFUSE("--set " SHOWN ": sets a value of a simulated machine, and there is none: "
+                      "add --machine sim:PROFILE",
+                      plan->overrides[0]);
+    return good;
+}
+
+bool spec_cells(const struct spec *spec, struct plan *plan, char *why, size_t why_size) {
+    struct items workloads = {NULL, 0}, engines = {NULL, 0};
+    struct places places = {NULL, 0};
     struct plan cells = {.cells = NULL};
-    bool good = parse_items(&engine_kind, spec->engines, &engines, why, why_size) &&
-                parse_items(&workload_kind, spec->workloads, &workloads, why, why_size) &&
-                spec_threads(spec->threads != NULL ? spec->threads : default_threads,
-                             machine->max_threads(), &threads, &thread_counts, why, why_size);
-    if (good && !multiply(&workloads, &engines, threads, thread_counts, spec->threads != NULL,
-                          machine, &cells)) {
+    bool good = parse_places(spec, plan, &places, why, why_size) &&
+                parse_items(&engine_kind, spec->engines, &engines, why, why_size) &&
+                parse_items(&workload_kind, spec->workloads, &workloads, why, why_size);
+    if (good && !multiply_all(&workloads, &engines, &places, spec->threads != NULL, &cells)) {
         good = REFUSE("%s", OUT_OF_MEMORY);
         plan_free(&cells);
     }
@@ -517,8 +660,13 @@ bool spec_cells(const struct spec *spec, struct plan *plan, char *why, size_t wh
         plan->cells = cells.cells;
         plan->count = cells.count;
     }
+    for (size_t i = 0; good && i < plan->count; i++)
+        if (plan->cells[i].machine->simulated) {
+            plan->cells[i].overrides = (const char *const *)plan->overrides;
+            plan->cells[i].override_count = plan->override_count;
+        }
     items_free(&workloads);
     items_free(&engines);
-    free(threads);
+    places_free(&places);
     return good;
 }

@@ -17,12 +17,13 @@ struct spec {
     const char *engines;   /* default: every engine with its default options */
     const char *workloads; /* default: every workload with its default parameters */
     const char *threads;   /* "1,2,4", "1-8", "1,4-6"; default: spec_default_threads */
-    const char *machine;   /* default: "native" */
+    const char *machine;   /* "native", "sim:PROFILE", or a list of these; default: "native" */
 };
 
 /*
- * Fills plan->cells and plan->count: workload by workload, engine by engine, threads in the order
- * given.  Of an engine that is limited to fewer threads, the cells beyond its limit are part of
+ * Fills plan->cells and plan->count: machine by machine, workload by workload, engine by engine,
+ * threads in the order given.  plan->overrides is there already and set for the simulated machines.
+ *  Of an engine that is limited to fewer threads, the cells beyond its limit are part of
  * the plan (as unavailable) when threads were given, and left out when they were not.  The caller
  * owns the cells: plan_free.
  */
@@ -32,9 +33,11 @@ bool spec_cells(const struct spec *spec, struct plan *plan, char *why, size_t wh
 bool spec_threads(const char *text, unsigned limit, unsigned **threads, size_t *count, char *why,
                   size_t why_size);
 
-/* 1, 2, 4, ... up to the number of processors that this process may use, and that number itself;
- * in the same notation as on the command line. */
-void spec_default_threads(char *text, size_t text_size);
+/* 1, 2, 4, ... up to the number of processors, and that number itself; in the same notation as on
+ * the command line. */
+void spec_default_threads(unsigned processors, char *text, size_t text_size);
+/* The number of processors that this process may use, at least 1. */
+unsigned spec_processors(void);
 
 /* Whole numbers without sign or blanks, decimal; true when `low` <= value <= `high`. */
 bool spec_whole(const char *text, uint64_t low, uint64_t high, uint64_t *value);
@@ -45,7 +48,6 @@ bool spec_real(const char *text, double low, double high, double *value);
  * SPEC_NAMES_MAX. */
 size_t spec_engine_names(const char *names[SPEC_NAMES_MAX + 1]);
 size_t spec_workload_names(const char *names[SPEC_NAMES_MAX + 1]);
-size_t spec_machine_names(const char *names[SPEC_NAMES_MAX + 1]);
 
 /* A workload's descriptor by its name, or NULL.  (Each engine has a copy of its own of it; they
  * differ in the code they point to only.) */

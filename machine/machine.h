@@ -22,8 +22,13 @@ uint64_t machine_now_ns(void);
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
-/* A hint inside spin loops (PAUSE). */
+/* A hint inside spin loops (PAUSE).  The build says TM_SIMULATED where code is compiled for a
+ * simulated machine: there it takes the time that the profile says, and others get their turn. */
+#ifdef TM_SIMULATED
+void machine_cpu_relax(void);
+#else
 static inline void machine_cpu_relax(void) { __builtin_ia32_pause(); }
+#endif
 
 /* Sleeps while *word == expected, at most timeout_ns (UINT64_MAX: without limit).  May return early
  * for no reason: the caller checks its condition again.  Returns false when the time ran out.
@@ -54,6 +59,52 @@ void *machine_alloc_aligned(size_t bytes, size_t align);
 /* Both kinds go back here; NULL is allowed. */
 void machine_free(void *p);
 
+/* ---- pages (memory that is mapped at several addresses) ---------------------------------------
+ */
+
+/* An object of `bytes` zero bytes whose pages can be mapped, at several addresses at a time.
+ * Returns its number, or a negative errno.  memfd_create(2): sparse, memory is taken by use. */
+int machine_object_open(const char *name, size_t bytes);
+void machine_object_close(int object);
+/* Copies bytes into the object at byte `at`, whether or not that is mapped anywhere. */
+bool machine_object_write(int object, uint64_t at, const void *from, size_t bytes);
+/* The object's pages there are zero again and take no memory, where the system can do that. */
+void machine_object_punch(int object, uint64_t at, size_t bytes);
+
+enum machine_access { MACHINE_NO_ACCESS, MACHINE_READ_ONLY, MACHINE_READ_WRITE };
+
+/* Address space, zero when it is accessible; memory is taken by use.  NULL and errno on failure. */
+void *machine_reserve(size_t bytes, enum machine_access access);
+void machine_unreserve(void *start, size_t bytes);
+/* The pages from `at` on become those of the object from byte `from` on, in one atomic step for
+ * other threads.  `populate`: make them accessible at once instead of at first touch.  False and
+ * errno on failure.  mmap(2) with MAP_SHARED | MAP_FIXED. */
+bool machine_map(void *at, size_t bytes, int object, uint64_t from, enum machine_access access,
+                 bool populate);
+/* The pages become zero and private to this address, or inaccessible. */
+bool machine_map_anonymous(void *at, size_t bytes, enum machine_access access);
+/* Anonymous pages are zero again.  madvise(2), MADV_DONTNEED. */
+bool machine_zero_pages(void *at, size_t bytes);
+/* resident[i]: nonzero when the i-th page has memory.  mincore(2). */
+bool machine_resident_pages(void *at, size_t bytes, unsigned char *resident);
+/* The system may find out only when a page of an object is touched that it has no memory for.  The
+ * program then ends, with this line on stderr if the address lies in [start, start + bytes).  NULL:
+ * no more.  One range at a time.  SIGBUS. */
+void machine_explain_no_memory(const void *start, size_t bytes, const char *line);
+/* How many mappings the system allows, about (vm.max_map_count). */
+long machine_mappings_max(void);
+
+/* Called in the thread that touched an inaccessible page, at that very access, which is repeated
+ * when it returns true; false: nobody's business, the program ends there.  One handler at a time.
+ */
+typedef bool machine_fault_handler(uintptr_t address);
+void machine_catch_faults(machine_fault_handler *handler);
+void machine_ignore_faults(void);
+
+/* %gs of the calling thread begins at `base`, for accesses through __seg_gs.  False: neither
+ * FSGSBASE nor arch_prctl(2) works. */
+bool machine_set_gs(const void *base);
+
 /* ---- blocking calls ------------------------------------------------------------------------ */
 
 /* pipe2(2), write(2) and read(2) of this machine's operating system; negative errno on failure. */
@@ -65,6 +116,25 @@ void machine_close(int fd);
 /* ---- the machine as the harness sees it ---------------------------------------------------- */
 
 struct machine_thread; /* one running thread, owned by the machine from spawn to join */
+
+/* A profile of a simulated machine. */
+struct machine_description {
+    char title[128];
+    bool hypothetical;         /* no such machine was ever sold: every label says so */
+    unsigned hardware_threads; /* in all */
+};
+
+/* What a simulated machine did since it was opened. */
+struct machine_counters {
+    uint64_t accesses;     /* to memory, of the simulated threads */
+    uint64_t instructions; /* executed by them */
+    uint64_t l1_misses, l2_misses, l3_misses;
+    uint64_t upgrades;    /* lines held shared that were made exclusive */
+    uint64_t transfers;   /* lines that came from another core's cache */
+    uint64_t page_faults; /* first touches of a page */
+    uint64_t switches; /* from one hardware thread to the next on the host: what simulating cost */
+    uint64_t context_switches; /* of the simulated operating system */
+};
 
 struct machine {
     const char *name;
@@ -84,6 +154,35 @@ struct machine {
     void (*wake)(_Atomic uint32_t *word, unsigned n);
     /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason. */
     const char *(*htm_unavailable)(void);
+
+    /* ---- simulated machines only; all NULL and false on a real one --------------------------- */
+
+    bool simulated;
+    /* Names of the profiles that are built in, NULL-terminated. */
+    const char *const *(*profiles)(void);
+    /* What a profile with these overrides would be, without opening it.  False and `why` as open.
+     */
+    bool (*describe)(const char *profile, const char *const *overrides, size_t override_count,
+                     struct machine_description *description, char *why, size_t why_size);
+    /*
+     * Before an engine is started for one sample: the machine that `profile` describes, with
+     * `override_count` overrides "key=value" in order, in its first state (memory empty, caches
+     * cold, clocks at 0).  A sample is a function of program, profile, overrides, seed and request.
+     * False and one line in `why` (what, where, what would be right) when the profile or an
+     * override is refused or memory is out.  Nothing is open yet; the strings are not kept.
+     *
+     * Between `spawn`, which runs nothing, and `join`, which runs the machine until that thread has
+     * ended, time stands still; what the calling thread itself does (setup, verification) is not
+     * modelled and takes no time.  One host thread makes all calls.
+     */
+    bool (*open)(const char *profile, const char *const *overrides, size_t override_count,
+                 uint64_t seed, char *why, size_t why_size);
+    /* Behind the engine's stop: everything is given back. */
+    void (*close)(void);
+    /* Memory of the simulated program, between open and close, in bytes. */
+    uint64_t (*resident_bytes)(void);
+    /* Between open and close. */
+    void (*counters)(struct machine_counters *counters);
 };
 
 /* Machines register here: TM_REGISTER(tm_machines, struct machine, name). */

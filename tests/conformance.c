@@ -13,6 +13,9 @@
  *   conformance --one NAME      this one test, in this process: exit 0, or 1 with the reason on
  *                               stderr
  *
+ * On the simulated machine a test runs on a small computer, every other seed on one with two
+ * hardware threads, so that threads are preempted anywhere, and its intervals are a tenth as long.
+ *
  * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
  * names its seed.
  */
@@ -51,6 +54,10 @@ enum {
 };
 
 static const char prefix[] = "conformance_";
+
+/* What is simulated: four cores; two hardware threads that many a thread has to share. */
+static const char simulated_profile[] = "i7-4770";
+static const char *const few_hardware_threads[] = {"cores_per_group=2", "smt=1"};
 
 struct test {
     char name[NAME_SIZE];
@@ -143,7 +150,8 @@ static time_t now_s(void) {
 static bool run_here(const struct test *t, char *why) {
     const uint64_t interval_ms =
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
-    const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? 1 : seeds_of(t);
+    const uint64_t by_time = t->machine->simulated ? 2 : 1; /* one on each computer */
+    const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
     const uint64_t begin = only_seed > 0 ? only_seed : 1, end = only_seed > 0 ? only_seed : seeds;
     const time_t start_s = now_s();
     for (uint64_t seed = begin; seed <= end; seed++) {
@@ -158,9 +166,16 @@ static bool run_here(const struct test *t, char *why) {
             .threads = t->threads,
             .seed = seed * UINT64_C(0x9e3779b97f4a7c15),
         };
+        if (t->machine->simulated) {
+            request.profile = simulated_profile;
+            request.overrides = few_hardware_threads;
+            request.override_count =
+                seed % 2 == 0 ? sizeof few_hardware_threads / sizeof *few_hardware_threads : 0;
+        }
         if (interval_ms > 0) {
-            request.warmup_ns = 1000000;
-            request.interval_ns = interval_ms * 1000000;
+            const uint64_t ms = t->machine->simulated ? 100000 : 1000000;
+            request.warmup_ns = ms;
+            request.interval_ns = interval_ms * ms;
         } else {
             request.ops_per_thread = (uint64_t)parameter(t, "ops", 1000) * t->ops_factor;
         }

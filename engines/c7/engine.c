@@ -4,13 +4,7 @@
  */
 #include "internal.h"
 
-#include <asm/prctl.h>
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 TM_CHECKPOINT_DEFINITION
 
@@ -20,16 +14,8 @@ struct c7_global tm_c7 = {.fd = -1};
  * ---------------------------------------------------------------------------------------------- */
 
 #if !defined(C7_PLAIN)
-enum { HWCAP2_FSGSBASE_BIT = 2 }; /* Linux has enabled the instructions for user code */
-
-__attribute__((target("fsgsbase"))) static void write_gs_base(const char *base) {
-    __builtin_ia32_wrgsbase64((unsigned long long)(uintptr_t)base);
-}
-
 void tm_c7_enter(const struct tm_thread *self) {
-    if (tm_c7.fsgsbase)
-        write_gs_base(self->base);
-    else if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->base) != 0)
+    if (!machine_set_gs(self->base))
         tm_fatal(
             "c7: neither FSGSBASE nor arch_prctl(ARCH_SET_GS) works here; use c7:addressing=plain");
 }
@@ -76,7 +62,7 @@ static void get_segment(struct tm_thread *self) {
         number = atomic_load(&self->given);
     }
     struct c7_segment *s = &tm_c7.segment[number];
-    s->thread = self;
+    atomic_store_explicit(&s->thread, self, memory_order_relaxed);
     set_segment(self, s);
 }
 
@@ -109,7 +95,7 @@ static TM_COLD void take_priority(struct tm_thread *self) {
 static TM_COLD void reshare(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     s->commits = 0;
-    if (s->private_pages <= C7_RESHARE_PAGES)
+    if (atomic_load_explicit(&s->private_pages, memory_order_relaxed) <= C7_RESHARE_PAGES)
         return;
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
         const uint64_t locked = tm_c7_lock_all(self);
@@ -127,13 +113,13 @@ void tm_c7_begin(struct tm_thread *self) {
     }
     struct c7_segment *s = self->segment;
     if (!tm_c7.alone) {
-        if (tm_c7.commit == C7_PAUSE) {
+        if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0))
+            tm_c7_unsignal(s);
+        s->hurried = false;
+        if (tm_c7.commit == C7_PAUSE)
             tm_c7_run(s);
-        } else {
-            if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0))
-                tm_c7_unsignal(s);
+        else
             tm_c7_import(self); /* also what the execution before could not */
-        }
     }
     if (tm_unlikely(s->commits >= C7_RESHARE_COMMITS))
         reshare(self);
@@ -211,17 +197,12 @@ void tm_c7_attention(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     if (!tm_c7_running(s)) /* outside of blocks there is nothing to do; the next begin looks */
         return;
-    if (tm_c7.commit == C7_PAUSE) {
+    tm_c7_unsignal(s);
+    if (tm_c7.commit == C7_PAUSE)
         tm_c7_run(s);
-        tm_c7_unsignal(s);
-        if ((atomic_load(&tm_c7.stop) & 1) != 0)
-            tm_c7_signal(s);
-        tm_c7_obey(self);
-    } else {
-        tm_c7_unsignal(s);
-        tm_c7_obey(self);
+    tm_c7_obey(self);
+    if (tm_c7.commit == C7_LOG)
         tm_c7_import(self);
-    }
 }
 
 void tm_irrevocable(struct tm_thread *self) {
@@ -310,7 +291,13 @@ static void mark(const struct c7_segment *s, uint32_t object) {
 static TM_COLD void take(struct tm_thread *self, uint32_t object) {
     struct c7_segment *s = self->segment;
     tm_c7_push(&s->written, (struct c7_chunk){object, object, 0, C7_TAKEN});
-    tm_safepoint(self);
+    if (tm_c7.commit == C7_LOG || s->hurried) {
+        tm_safepoint(self);
+    } else if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0)) {
+        s->hurried = true; /* commits soon, perhaps; at the next signal it stands */
+        tm_c7_unsignal(s);
+        tm_c7_obey(self);
+    }
     /* What was committed of it before is here now, or we abort. */
     if (!tm_c7.alone && tm_c7.commit == C7_LOG)
         tm_c7_import(self);
@@ -402,31 +389,26 @@ void tm_c7_write(struct tm_thread *self, uintptr_t object, uintptr_t field) {
 
 void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field, size_t bytes,
                        uint64_t bits) {
+    const bool outermost = self->common.depth == 0; /* not in setup, and not in a block */
     atomic (self) {
         if ((((const struct c7_object *)(self->base + object))->tm_header.flags &
              C7_WRITE_BARRIER) != 0)
             tm_c7_write(self, object, field);
         memcpy(self->base + field, &bits, bytes);
     }
-    self->common.stats.commits--; /* it is none of the program's */
+    if (outermost)
+        self->common.stats.commits--; /* it is none of the program's */
 }
 
 /* ---- threads
  * ---------------------------------------------------------------------------------------------- */
 
-/* The segment gets, or loses, its thread: nobody commits meanwhile. */
+/* The segment gets, or loses, its thread.  With commit=log nobody commits meanwhile; with
+ * commit=pause committers need not care: the thread is outside of blocks, and finds the group when
+ * it begins one. */
 static void set_live(struct tm_thread *self, bool live) {
     struct c7_segment *s = self->segment;
-    uint64_t locked = 0;
-    if (tm_c7.commit == C7_LOG) {
-        locked = tm_c7_lock_all(self);
-    } else {
-        for (uint32_t stop = 0;; machine_yield()) {
-            stop = atomic_load(&tm_c7.stop);
-            if ((stop & 1) == 0 && atomic_compare_exchange_strong(&tm_c7.stop, &stop, stop + 1))
-                break;
-        }
-    }
+    const uint64_t locked = tm_c7.commit == C7_LOG ? tm_c7_lock_all(self) : 0;
     s->thread = live ? self : NULL;
     if (live && s->left && tm_c7.commit == C7_LOG &&
         !tm_c7.alone) { /* nobody has sent it anything since */
@@ -440,13 +422,7 @@ static void set_live(struct tm_thread *self, bool live) {
         atomic_fetch_or(&tm_c7.live, s->bit);
     else
         atomic_fetch_and(&tm_c7.live, ~s->bit);
-    if (tm_c7.commit == C7_LOG) {
-        tm_c7_unlock_all(locked);
-    } else {
-        atomic_fetch_add(&tm_c7.stop, 1);
-        if (atomic_load(&tm_c7.stop_sleepers) > 0)
-            machine_wake(&tm_c7.stop, UINT32_MAX);
-    }
+    tm_c7_unlock_all(locked);
 }
 
 static struct tm_thread *c7_attach(unsigned index, bool direct) {
@@ -484,28 +460,6 @@ static void c7_pause(struct tm_thread *self) { (void)self; }
 
 static struct tm_stats *c7_stats(struct tm_thread *self) { return &self->common.stats; }
 
-/* ---- first touch of a page (commit=log)
- * -------------------------------------------------------------------- */
-
-static struct sigaction previous_action;
-
-static void on_fault(int signal, siginfo_t *info, void *context) {
-    (void)signal, (void)context;
-    const int saved = errno; /* the load that faulted may stand between a call and its errno */
-    if (tm_c7_fault((uintptr_t)info->si_addr)) {
-        errno = saved;
-        return;
-    }
-    sigaction(SIGSEGV, &previous_action,
-              NULL); /* not ours: the access is repeated and ends there */
-}
-
-static void catch_faults(void) {
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &previous_action);
-}
-
 /* ---- descriptor
  * --------------------------------------------------------------------------------------------- */
 
@@ -535,7 +489,7 @@ static const struct tm_param c7_params[] = {
 
 static void c7_stop(void) {
     if (tm_c7.commit == C7_LOG && !tm_c7.alone)
-        sigaction(SIGSEGV, &previous_action, NULL);
+        machine_ignore_faults();
     tm_c7_heap_stop();
     for (unsigned i = 0; i <= tm_c7.segments; i++) {
         machine_free(tm_c7.segment[i].message);
@@ -552,11 +506,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     tm_c7.segments = threads < most ? threads : most;
     tm_c7.commit = options[OPTION_COMMIT].choice == 1 ? C7_LOG : C7_PAUSE;
     tm_c7.alone = tm_c7.segments == 1;
-    tm_c7.by_exchange = tm_c7.commit == C7_PAUSE && !tm_c7.alone;
     tm_c7.oversubscribed = threads > tm_c7.segments;
-#if !defined(C7_PLAIN)
-    tm_c7.fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) != 0;
-#endif
     atomic_store(&tm_c7.nobody.signal.limit, UINTPTR_MAX);
     tm_c7.nobody.block_end = UINTPTR_MAX;
     if (!tm_c7_map((size_t)options[OPTION_HEAP_MB].i, why, why_size))
@@ -565,6 +515,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
         for (unsigned i = 1; i <= tm_c7.segments; i++) {
             struct c7_segment *s = &tm_c7.segment[i];
+            s->quiet_wanted = C7_BIAS_MIN;
             s->message = machine_alloc(C7_INBOX_ENTRIES * sizeof *s->message);
             s->dirty_pages =
                 machine_alloc_aligned((tm_c7.end_page / 64 + 1) * sizeof *s->dirty_pages, 64);
@@ -574,7 +525,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
                 return false;
             }
         }
-        catch_faults();
+        machine_catch_faults(tm_c7_fault);
     }
     if (tm_c7.oversubscribed) {
         const uint64_t all =

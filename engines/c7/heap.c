@@ -189,11 +189,13 @@ static uint32_t new_block(struct tm_thread *self, uint32_t units, size_t bytes) 
 /* Takes free slots that other segments had too many of. */
 static bool take_slots(struct tm_thread *self, uint32_t units) {
     struct c7_slots *mine = &self->segment->slots[units], *all = &tm_c7.slots[units];
-    if (all->count == 0) /* a glance without the lock: nothing depends on it */
+    /* A glance without the lock: nothing depends on it. */
+    if (atomic_load_explicit(&tm_c7.slot_count[units], memory_order_relaxed) == 0)
         return false;
     lock_heap();
     for (unsigned i = 0; i < SLOTS_MOVED && all->count > 0; i++)
         push_slot(mine, all->unit[--all->count]);
+    atomic_store_explicit(&tm_c7.slot_count[units], all->count, memory_order_relaxed);
     unlock_heap();
     settle(self);
     return mine->count > 0;
@@ -274,6 +276,7 @@ static void give_object(struct c7_segment *s, uint32_t unit, uint32_t units) {
     lock_heap();
     for (unsigned i = 0; i < SLOTS_MOVED; i++)
         push_slot(&tm_c7.slots[units], slots->unit[--slots->count]);
+    atomic_store_explicit(&tm_c7.slot_count[units], tm_c7.slots[units].count, memory_order_relaxed);
     unlock_heap();
 }
 

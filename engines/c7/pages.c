@@ -9,17 +9,17 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-enum { MARKERS_MEMSET_MAX = 1 << 18 }; /* bytes: up to here zeroing is cheaper than remapping */
+#define NEEDS_LESS "fewer c7:segments=N, or threads, or a smaller c7:heap_mb=N need less"
 
-static _Noreturn void map_failed(const char *what) {
-    tm_fatal("c7: %s failed: %s (many small mappings? see vm.max_map_count)", what,
-             strerror(errno));
+/* What the world can get wrong behind the start, in one line. */
+static _Noreturn TM_COLD void map_failed(const char *what) {
+    const int error = errno;
+    tm_fatal("c7: %s failed: %s%s", what, strerror(error),
+             error == ENOMEM   ? " (memory, or more mappings than vm.max_map_count)"
+             : error == ENOSPC ? " (" NEEDS_LESS ")"
+                               : "");
 }
 
 static char *page_address(const struct c7_segment *s, uint32_t page) {
@@ -27,35 +27,23 @@ static char *page_address(const struct c7_segment *s, uint32_t page) {
 }
 
 /* Where the segment's frame of the page stands in the file. */
-static off_t frame(const struct c7_segment *s, uint32_t page) {
-    return (off_t)((uint64_t)s->number * tm_c7.heap_bytes +
-                   ((uint64_t)(page - tm_c7.first_page) << C7_PAGE_SHIFT));
+static uint64_t frame(const struct c7_segment *s, uint32_t page) {
+    return (uint64_t)s->number * tm_c7.heap_bytes +
+           ((uint64_t)(page - tm_c7.first_page) << C7_PAGE_SHIFT);
 }
 
 static void map_frames(const struct c7_segment *s, uint32_t page, uint32_t count, bool own) {
-    const int protection = own ? PROT_READ | PROT_WRITE : PROT_READ;
-    const int populate = count <= 4 * C7_BATCH_PAGES ? MAP_POPULATE : 0;
-    if (mmap(page_address(s, page), (size_t)count << C7_PAGE_SHIFT, protection,
-             MAP_SHARED | MAP_FIXED | populate, tm_c7.fd,
-             frame(own ? s : &tm_c7.segment[0], page)) == MAP_FAILED)
+    if (!machine_map(page_address(s, page), (size_t)count << C7_PAGE_SHIFT, tm_c7.fd,
+                     frame(own ? s : &tm_c7.segment[0], page),
+                     own ? MACHINE_READ_WRITE : MACHINE_READ_ONLY, count <= 4 * C7_BATCH_PAGES))
         map_failed("mmap of pages");
 }
 
 /* The contents of segment 0's pages go into the segment's frames. */
 static void fill_frames(const struct c7_segment *s, uint32_t page, uint32_t count) {
-    const char *from = page_address(&tm_c7.segment[0], page);
-    size_t left = (size_t)count << C7_PAGE_SHIFT;
-    off_t to = frame(s, page);
-    while (left > 0) {
-        const ssize_t n = pwrite(tm_c7.fd, from, left, to);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            map_failed("copying pages");
-        from += n;
-        to += n;
-        left -= (size_t)n;
-    }
+    if (!machine_object_write(tm_c7.fd, frame(s, page), page_address(&tm_c7.segment[0], page),
+                              (size_t)count << C7_PAGE_SHIFT))
+        map_failed("copying pages");
 }
 
 static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
@@ -63,7 +51,7 @@ static void set_private(struct c7_segment *s, uint32_t page, uint32_t count) {
         /* Release: pairs with the load of a committer that has stopped us, or has our inbox lock;
          * the copy is complete. */
         atomic_fetch_or_explicit(&tm_c7.privates[p], s->bit, memory_order_release);
-    s->private_pages += count;
+    atomic_fetch_add_explicit(&s->private_pages, count, memory_order_relaxed);
 }
 
 static bool has(const _Atomic uint64_t *mask, uint32_t page, const struct c7_segment *s) {
@@ -153,21 +141,32 @@ static void own_around(struct c7_segment *s, uint32_t page, uint32_t window) {
     count_borders(s, borders(s, low, high) - before);
 }
 
+/* Commits convert pages of the segment under its inbox lock, and neighbours with them: so its
+ * thread changes mappings under that lock, too.  Returns whether there is something to unlock. */
+static bool lock_mappings(struct c7_segment *s) {
+    if (!logging() || s->holds_lock)
+        return false;
+    for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
+        tm_c7_spin(s->thread, n);
+    return true;
+}
+
+static void unlock_mappings(struct c7_segment *s, bool locked) {
+    if (locked)
+        tm_c7_unlock(s);
+}
+
 void tm_c7_privatize(struct c7_segment *s, uint32_t page) {
-    const bool lock = logging() && !s->holds_lock;
     if (logging() && !has(tm_c7.holders, page, s))
         (void)*(volatile char *)page_address(s, page); /* the fault makes it held */
-    if (lock) {
-        for (unsigned n = 0; atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) != 0; n++)
-            tm_c7_spin(s->thread, n);
-    }
+    const bool locked = lock_mappings(s);
     if (is_shared(s, page))
         own_around(s, page, window_pages(s, C7_BATCH_PAGES));
-    if (lock)
-        atomic_store_explicit(&s->lock, 0, memory_order_release);
+    unlock_mappings(s, locked);
 }
 
 void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
+    const bool locked = lock_mappings(s);
     const int32_t before = borders(s, page, page + count);
     map_frames(s, page, count, true);
     if (logging())
@@ -175,6 +174,7 @@ void tm_c7_take_pages(struct c7_segment *s, uint32_t page, uint32_t count) {
             atomic_fetch_or_explicit(&tm_c7.holders[p], s->bit, memory_order_relaxed);
     set_private(s, page, count);
     count_borders(s, borders(s, page, page + count) - before);
+    unlock_mappings(s, locked);
 }
 
 void tm_c7_convert(struct c7_segment *s, uint32_t page) {
@@ -208,8 +208,7 @@ static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
     const size_t bytes = (size_t)(high - low) << C7_PAGE_SHIFT;
     if (!logging())
         map_frames(s, low, high - low, false);
-    else if (mmap(page_address(s, low), bytes, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+    else if (!machine_map_anonymous(page_address(s, low), bytes, MACHINE_NO_ACCESS))
         map_failed("mmap of no pages");
     for (uint32_t p = low; p < high; p++) {
         if (has(tm_c7.privates, p, s))
@@ -217,9 +216,7 @@ static void reset_pages(struct c7_segment *s, uint32_t low, uint32_t high) {
         if (has(tm_c7.holders, p, s))
             atomic_fetch_and_explicit(&tm_c7.holders[p], ~s->bit, memory_order_relaxed);
     }
-    /* The frames go back to the system; where that fails they are only kept. */
-    (void)fallocate(tm_c7.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, frame(s, low),
-                    (off_t)bytes);
+    machine_object_punch(tm_c7.fd, frame(s, low), bytes);
 }
 
 void tm_c7_reshare(struct c7_segment *s) {
@@ -230,16 +227,70 @@ void tm_c7_reshare(struct c7_segment *s) {
     block = block < tm_c7.first_page ? tm_c7.first_page : block;
     reset_pages(s, tm_c7.first_page, block < used ? block : used);
     reset_pages(s, block_end > tm_c7.first_page ? block_end : tm_c7.first_page, used);
-    s->private_pages = 0;
+    atomic_store_explicit(&s->private_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&s->borders, borders(s, tm_c7.first_page, used), memory_order_relaxed);
 }
 
 void tm_c7_forget_pages(struct c7_segment *s) {
     reset_pages(s, tm_c7.first_page, tm_c7.end_page);
-    s->private_pages = 0;
+    atomic_store_explicit(&s->private_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&s->borders, 0, memory_order_relaxed);
     s->next = s->block_end = tm_c7.heap;
     atomic_store(&s->signal.limit, s->block_end);
+}
+
+/* ---- read versions
+ *
+ * After 255 executions all markers are zeroed.  Those of a small heap by a loop.  Of a large heap
+ * most pages of markers may never have been touched, and have no memory; those that have are zeroed
+ * one by one, because giving them back costs a page fault each when they are touched again, which
+ * takes as long as zeroing several.  Only when next to none of them has been touched in this round
+ * are all given back: the program has moved on, and would pay for its past in each round.
+ */
+
+enum {
+    MARKERS_LOOP_MAX = 1 << 18, /* bytes: up to here they are zeroed without looking */
+    MARKERS_LOOK_PAGES = 1024,  /* looked at together */
+    MARKERS_KEPT = 8,           /* they are kept as long as one of so many is touched */
+    MARKERS_FEW = 64,           /* pages that are kept in any case */
+};
+
+/* Returns whether there was a marker on the page.  From the first one on all is written: to look
+ * for the next one costs a misprediction each. */
+static bool zero_page(char *page) {
+    enum { PART = 32 };
+    uint64_t *word = (uint64_t *)page, *const end = (uint64_t *)(page + C7_PAGE);
+    for (uint64_t any = 0; word < end; word += PART) {
+        for (unsigned i = 0; i < PART; i++)
+            any |= word[i];
+        if (any != 0) {
+            memset(word, 0, (size_t)((char *)end - (char *)word));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `low` is the start of a page.  Out of line: a page of stack would be paid for by every block. */
+static TM_NOINLINE void zero_large(char *low, size_t bytes) {
+    unsigned char resident[MARKERS_LOOK_PAGES];
+    const size_t pages = (bytes + C7_PAGE - 1) >> C7_PAGE_SHIFT;
+    size_t kept = 0, touched = 0;
+    for (size_t p = 0; p < pages; p += MARKERS_LOOK_PAGES) {
+        const size_t n = pages - p < MARKERS_LOOK_PAGES ? pages - p : MARKERS_LOOK_PAGES;
+        char *at = low + (p << C7_PAGE_SHIFT);
+        if (!machine_resident_pages(at, n << C7_PAGE_SHIFT, resident))
+            map_failed("looking for markers");
+        for (size_t i = 0; i < n; i++) {
+            if (resident[i] == 0)
+                continue;
+            kept++;
+            touched += zero_page(at + (i << C7_PAGE_SHIFT));
+        }
+    }
+    if (kept > MARKERS_FEW && touched * MARKERS_KEPT < kept &&
+        !machine_zero_pages(low, pages << C7_PAGE_SHIFT))
+        map_failed("giving markers back");
 }
 
 void tm_c7_next_version(struct c7_segment *s) {
@@ -252,21 +303,16 @@ void tm_c7_next_version(struct c7_segment *s) {
     /* Acquire: what this execution has read was allocated before. */
     const uintptr_t used = (uintptr_t)atomic_load_explicit(&tm_c7.used_end, memory_order_acquire)
                            << C7_PAGE_SHIFT;
-    char *high = s->base + (used >> C7_UNIT_SHIFT);
-    if ((size_t)(high - low) <= MARKERS_MEMSET_MAX)
-        memset(low, 0, (size_t)(high - low));
-    else if (madvise(low, (size_t)(high - low), MADV_DONTNEED) != 0)
-        map_failed("zeroing of markers");
+    const size_t bytes = (used - tm_c7.heap) >> C7_UNIT_SHIFT;
+    if (bytes <= MARKERS_LOOP_MAX)
+        memset(low, 0, bytes);
+    else
+        zero_large(low, bytes);
     *version = 1;
 }
 
 /* ---- start and stop
  * ------------------------------------------------------------------------------- */
-
-static void *reserve(size_t bytes, int protection) {
-    void *p = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
 
 /* Control page, markers and heap of segment i. */
 static bool map_segment(unsigned i) {
@@ -274,34 +320,23 @@ static bool map_segment(unsigned i) {
     s->number = i;
     s->bit = i == 0 ? 0 : UINT64_C(1) << (i - 1);
     s->base = tm_c7.reserve + i * tm_c7.stride;
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
     const size_t markers = (tm_c7.heap_bytes >> C7_UNIT_SHIFT) + C7_PAGE;
-    if (mmap(s->base + C7_CONTROL, C7_PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ||
-        mmap(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers, PROT_READ | PROT_WRITE, flags, -1,
-             0) == MAP_FAILED)
+    if (!machine_map_anonymous(s->base + C7_CONTROL, C7_PAGE, MACHINE_READ_WRITE) ||
+        !machine_map_anonymous(s->base + (tm_c7.heap >> C7_UNIT_SHIFT), markers,
+                               MACHINE_READ_WRITE))
         return false;
     *tm_c7_read_version(s) = 1;
     if (i > 0 && logging())
         return true;
-    return mmap(s->base + tm_c7.heap, tm_c7.heap_bytes, i == 0 ? PROT_READ | PROT_WRITE : PROT_READ,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE, tm_c7.fd, 0) != MAP_FAILED;
+    return machine_map(s->base + tm_c7.heap, tm_c7.heap_bytes, tm_c7.fd, 0,
+                       i == 0 ? MACHINE_READ_WRITE : MACHINE_READ_ONLY, false);
 }
 
 /* A segment's share of the mappings that the kernel allows, some left to the rest of the program.
  */
 static int32_t share_of_mappings(void) {
-    long most = 65530; /* the kernel's default */
-    FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
-    if (f != NULL) {
-        char line[32];
-        if (fgets(line, sizeof line, f) != NULL) {
-            const long said = strtol(line, NULL, 10);
-            most = said > 0 && said < INT32_MAX ? said : most;
-        }
-        fclose(f);
-    }
-    const long share = most / 4 * 3 / (long)tm_c7.segments;
-    return share < 64 ? 64 : (int32_t)share;
+    const long share = machine_mappings_max() / 4 * 3 / (long)tm_c7.segments;
+    return share < 64 ? 64 : share > INT32_MAX ? INT32_MAX : (int32_t)share;
 }
 
 bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
@@ -318,19 +353,24 @@ bool tm_c7_map(size_t heap_mb, char *why, size_t why_size) {
     const size_t count = tm_c7.segments + 1;
     tm_c7.owner_bytes = end >> C7_UNIT_SHIFT;
     tm_c7.mask_bytes = (size_t)tm_c7.end_page * sizeof *tm_c7.holders;
-    tm_c7.fd = memfd_create("allcores-c7", MFD_CLOEXEC);
-    if (tm_c7.fd < 0 || ftruncate(tm_c7.fd, (off_t)(count * tm_c7.heap_bytes)) != 0)
+    tm_c7.fd = machine_object_open("allcores-c7", count * tm_c7.heap_bytes);
+    if (tm_c7.fd < 0) {
+        errno = -tm_c7.fd;
         goto failed;
-    tm_c7.reserve = reserve(count * tm_c7.stride, PROT_NONE);
-    tm_c7.owner = reserve(tm_c7.owner_bytes, PROT_READ | PROT_WRITE);
-    tm_c7.holders = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
-    tm_c7.privates = reserve(tm_c7.mask_bytes, PROT_READ | PROT_WRITE);
+    }
+    tm_c7.reserve = machine_reserve(count * tm_c7.stride, MACHINE_NO_ACCESS);
+    tm_c7.owner = machine_reserve(tm_c7.owner_bytes, MACHINE_READ_WRITE);
+    tm_c7.holders = machine_reserve(tm_c7.mask_bytes, MACHINE_READ_WRITE);
+    tm_c7.privates = machine_reserve(tm_c7.mask_bytes, MACHINE_READ_WRITE);
     if (tm_c7.reserve == NULL || tm_c7.owner == NULL || tm_c7.holders == NULL ||
         tm_c7.privates == NULL)
         goto failed;
     for (unsigned i = 0; i < count; i++)
         if (!map_segment(i))
             goto failed;
+    machine_explain_no_memory(tm_c7.reserve, count * tm_c7.stride,
+                              "allcores: fatal: c7: the system has no memory for a page of the "
+                              "heap (" NEEDS_LESS ")\n");
     return true;
 failed:
     snprintf(why, why_size, "cannot map %u segments of %zu MiB: %s", tm_c7.segments, heap_mb,
@@ -341,10 +381,11 @@ failed:
 
 static void unmap(void *p, size_t bytes) {
     if (p != NULL)
-        munmap(p, bytes);
+        machine_unreserve(p, bytes);
 }
 
 void tm_c7_unmap(void) {
+    machine_explain_no_memory(NULL, 0, NULL);
     unmap(tm_c7.reserve, (tm_c7.segments + 1) * tm_c7.stride);
     unmap((void *)tm_c7.owner, tm_c7.owner_bytes);
     unmap((void *)tm_c7.holders, tm_c7.mask_bytes);
@@ -354,6 +395,6 @@ void tm_c7_unmap(void) {
     tm_c7.holders = NULL;
     tm_c7.privates = NULL;
     if (tm_c7.fd >= 0)
-        close(tm_c7.fd);
+        machine_object_close(tm_c7.fd);
     tm_c7.fd = -1;
 }

@@ -40,7 +40,8 @@ struct sim_port {
     uint32_t *stamp_now; /* this core's counter of L1 accesses */
     unsigned line_shift;
     unsigned thread; /* hardware thread number */
-    /* counters since sim_memory_create */
+    /* Counters since sim_memory_create.  accesses: calls of sim_memory_access; invalidated: copies
+     * that other cores have lost to this thread's writes. */
     uint64_t accesses, l1_misses, l2_misses, l3_misses, upgrades, transfers, invalidated,
         page_faults;
 };
@@ -71,6 +72,11 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread);
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
                          enum sim_right right);
 
+/* Would this access stay within the core's own L1 and L2?  Then no other core can see it, and it
+ * needs no order either.  Changes nothing. */
+bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t address,
+                           enum sim_right right);
+
 /*
  * The access itself, one line (the caller splits what crosses a border).  `now`: ticks of the
  * thread's clock.  Returns the latency in ticks until the value is there (a load) or the line is
@@ -89,24 +95,42 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
  * outside of every region always hits (constants, the harness's own memory).
  *
  * sim_memory_region: [start, start + bytes) has anonymous pages, each getting its frame on first
- * touch (counted as a page fault: sim_memory_access adds profile.page_fault_ns unless `resident`).
+ * touch (counted as a page fault: sim_memory_access adds profile.page_fault_ns unless `resident`;
+ * the fault clears the page, which leaves its lines in the L2 of the core).
  */
 bool sim_memory_region(struct sim_memory *m, uintptr_t start, size_t bytes, bool resident);
 
-/* Pages [start, start + bytes) become names for the frames of `object` from page `first` on: shared
- * mapping of a memory object.  Two pages that name one frame share its lines.  All threads' filters
- * forget these pages.  Costs are the caller's business. */
-bool sim_memory_map(struct sim_memory *m, uintptr_t start, size_t bytes, unsigned object,
-                    uint64_t first);
+/*
+ * A region whose pages are names: on the first access to a page after the region was declared, or
+ * after the page was forgotten, `resolve` says which frame it names.  Object 0: a new anonymous
+ * frame; otherwise page `page` of that object, and two pages that name one frame share its lines.
+ * `resident`: the first access costs no page fault.
+ */
+struct sim_page_name {
+    unsigned object;
+    uint64_t page;
+    bool resident;
+};
+typedef struct sim_page_name sim_page_resolver(uintptr_t page_address);
+bool sim_memory_region_of_names(struct sim_memory *m, uintptr_t start, size_t bytes,
+                                sim_page_resolver *resolve);
 
-/* The pages are forgotten (munmap, MADV_DONTNEED); their next touch gets a new frame.  Lines of
- * anonymous frames are dropped from all caches. */
-void sim_memory_unmap(struct sim_memory *m, uintptr_t start, size_t bytes);
+/* The pages are forgotten by all hardware threads (munmap, mmap over them, MADV_DONTNEED): their
+ * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay. */
+void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
+
+/* Pages of an object are punched out: their frames are gone with their lines.  No page names them.
+ */
+void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
+
+/* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
+const char *sim_memory_check(const struct sim_memory *m);
 
 /* ---- for later: hardware transactions hook in here ------------------------------------------ */
 
 /* Called for every line that leaves a core's L1 (evicted, invalidated, downgraded), before it does.
- * `by`: the hardware thread whose access causes it.  NULL: nobody is interested. */
+ * `by`: the hardware thread whose access causes it; of the core itself when pages are forgotten.
+ * NULL: nobody is interested. */
 typedef void sim_line_event(void *context, unsigned core, uint64_t physical_line, unsigned by,
                             bool evicted, bool for_write);
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context);

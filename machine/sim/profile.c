@@ -195,6 +195,9 @@ __attribute__((format(printf, 2, 3))) static bool refuse(const struct reading *r
     va_start(args, format);
     vsnprintf(r->why, r->why_size, format, args);
     va_end(args);
+    for (char *c = r->why; *c != '\0'; c++) /* one line, whatever a file holds */
+        if (iscntrl((unsigned char)*c))
+            *c = ' ';
     return false;
 }
 
@@ -343,7 +346,7 @@ static bool number_of(const struct reading *r, const struct field *f, const json
 static bool decode_field(const struct reading *r, const struct field *f, const json_t *root,
                          struct sim_profile *p) {
     const char *key = f->face.key;
-    char where[320], phrase[256];
+    char where[320];
     const json_t *object = at(root, key);
     if (object == NULL)
         return refuse(r, "%s: %s is missing, must be {\"value\", \"unit\": \"%s\", \"source\"}: %s",
@@ -386,9 +389,8 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
         while (number < 3 && strcmp(policies[(int)number], json_string_value(value)) != 0)
             number++;
         if (number == 3)
-            return refuse(
-                r, "%s: is '%.60s'; %s", where, json_string_value(value),
-                suggest_phrase(json_string_value(value), policies, phrase, sizeof phrase));
+            return refuse(r, "%s: is '%.60s', must be lru, tree-plru or random", where,
+                          json_string_value(value));
     } else if (!number_of(r, f, value, unit, p->clock_ghz, &number)) {
         return false;
     }
@@ -470,14 +472,24 @@ static bool check_cache(const struct reading *r, const struct sim_profile *p, co
                         const struct sim_cache_profile *c) {
     char key[32], where[320], size[32], low[32], high[32];
     const uint64_t way = (uint64_t)c->ways * p->line_bytes; /* bytes of one set */
+    static const char *const parts[] = {".size", ".ways"};
+    /* To blame is the size, unless only something else was overridden. */
     snprintf(key, sizeof key, "%s.size", level);
+    for (unsigned i = 0; i < 3; i++) {
+        char other[32];
+        snprintf(other, sizeof other, "%s%s", i < 2 ? level : "line", i < 2 ? parts[i] : "");
+        if (r->overridden[field_named(other) - fields] != NULL) {
+            memcpy(key, other, sizeof key);
+            break;
+        }
+    }
     place(r, key, where);
     bytes_text((double)c->size_bytes, size);
     const uint64_t sets = c->size_bytes / way;
     if (c->size_bytes % way != 0 || !power_of_two(sets)) {
         const uint64_t below = sets == 0 ? 1 : power_below(sets);
         return refuse(r,
-                      "%s: %s of %u ways and %u-byte lines are %.15g sets, must be a power of two: "
+                      "%s: %s of %u ways and %u-byte lines are %.10g sets, must be a power of two: "
                       "%s%s%s, or other %s.ways",
                       where, size, c->ways, p->line_bytes, (double)c->size_bytes / (double)way,
                       bytes_text((double)(below * way), low), sets == 0 ? "" : " or ",
@@ -582,8 +594,7 @@ static json_t *parse_value(const struct reading *r, const struct field *f, const
     if (f->kind == POLICY) {
         if (among(text, policies))
             return json_string(text);
-        refuse(r, "--set %.100s: is no replacement policy; %s", override,
-               suggest_phrase(text, policies, phrase, sizeof phrase));
+        refuse(r, "--set %.100s: must be lru, tree-plru or random", override);
         return NULL;
     }
     range_text(f, range);

@@ -8,8 +8,8 @@
  *
  * Order.  Each hardware thread has a clock (ticks).  What others could see - misses, upgrades,
  * atomics, fences, pause, calls of the operating system - happens strictly in the order of the
- * clocks (ties: by number).  A hit in the own L1 with sufficient rights may run ahead of the others
- * by at most lead_cycles.
+ * clocks (ties: by number).  A hit in the own L1 or L2 with sufficient rights may run ahead of the
+ * others by at most lead_cycles.
  *
  *   c->clock <  c->horizon          a hit may go on        (horizon = next other clock + lead)
  *   c->clock <= c->turn             an ordered event may happen (turn = next other clock)
@@ -36,8 +36,8 @@ struct sim_cpu {
     uint32_t l1_ticks;              /* what a hit costs, overlap taken off */
     unsigned number;
     bool dummy; /* outside of a simulation (setup, constructors): nothing is modelled */
-    struct sim_thread *running; /* NULL: idle */
-    uint64_t blocks, instructions, switches;
+    struct sim_thread *running;                /* NULL: idle */
+    uint64_t accesses, instructions, switches; /* counters since the machine was opened */
     /* scheduler's and operating system's own fields follow in sched.c's view of it */
 };
 
@@ -49,8 +49,37 @@ void sim_order(struct sim_cpu *c);
 /* A hit has reached the horizon: lets others catch up. */
 void sim_catch_up(struct sim_cpu *c);
 
-/* Slow path of an access (hooks.c calls it when sim_memory_hit says no): orders it where needed,
- * makes it, charges its cost. */
+/*
+ * Slow path of an access, which may cross lines (hooks.c calls it when sim_memory_hit says no):
+ * orders it where needed, makes it, charges its cost.  Nothing on a dummy.
+ *
+ * This, sim_order and sim_catch_up may give way to other fibers, and the software thread may go on
+ * on another hardware thread: behind them `c` is stale, sim_cpu_now is right.
+ */
 void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right);
+
+/* A locked operation on a naturally aligned word: ordered, with the right to write. */
+void sim_locked(uintptr_t address);
+/* A full fence: ordered. */
+void sim_fence(void);
+/* `n` of the program's instructions that no block contains (library functions). */
+static inline void sim_instructions(struct sim_cpu *c, uint64_t n) {
+    c->instructions += n;
+    c->clock += n * c->ticks_per_instruction;
+}
+
+/* ---- who runs next -------------------------------------------------------------------------- */
+
+/*
+ * Asked before every ordered event and every hit: which of the `n` runnable hardware threads goes
+ * on?  They are in the order of their clocks; returns an index below n.  A thread that goes on
+ * behind its time has its clock set forward to that of the event before.
+ */
+struct sim_policy {
+    size_t (*choose)(void *context, struct sim_cpu *const *runnable, size_t n);
+    void *context;
+};
+/* NULL: the smallest clock (the default).  Between two simulations; not copied. */
+void sim_set_policy(const struct sim_policy *policy);
 
 #endif

@@ -79,7 +79,7 @@ run "$ALLCORES" run --help
 cp "$OUT" "$TMP"/help
 run "$ALLCORES" --help
 cat "$OUT" >>"$TMP"/help
-for planned in compare --conflicts claims --strict --set --experiment sim: '  check' worker; do
+for planned in compare --conflicts claims --strict --experiment '  check' worker; do
     if grep -qF -- "$planned" "$TMP"/help; then
         fail "help is silent about $planned" "$(grep -F -- "$planned" "$TMP"/help)"
     else
@@ -157,7 +157,7 @@ refused '--engine has no value' run --engine --quiet
 refused '--seed is given twice' run --seed 1 --seed 2
 refused 'separated by commas' run --engine seq --engine nosync
 refused '--resume takes no value' run --resume=yes
-for planned in conflicts strict set experiment; do
+for planned in conflicts strict experiment; do
     refused "--$planned is not built yet" run "--$planned"
     refused "--$planned is not built yet" run "--$planned=x"
 done
@@ -186,7 +186,9 @@ refused 'mean the same' run --workload counter,counter:mode=shared
 refused 'counter:' run --workload $'counter:mode=two\nlines'
 refused 'write --engine seq' run --workload seq
 refused 'did you mean native?' run --machine natvie
-refused 'there are: native' run --machine sim:ideal
+refused 'add --machine sim:PROFILE' run --set l1.size=48K
+refused 'write KEY=VALUE' run --set l1.size
+refused 'leave it out' run --jobs 2
 refused 'did you mean seq?' run --engine $'se\x1b'
 
 # ---- run: numbers ------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ set output 'again.svg'\" slowdown.gp && grep -q '<svg' again.svg"
 check "two machines are merged" report "$data/report-native.json" "$data/report-simulated.json" \
     --out "$work/two"
 check "the simulated machine has figures of its own" \
-    grep -q 'simulated: sim:hypothetical-64' "$work/two/slowdown-sim-hypothetical-64-2.svg"
+    grep -q 'simulated: hypothetical-64 (hypothetical machine)' "$work/two/slowdown-sim-hypothetical-64-2.svg"
 check "the measured figure is not mixed with it" no grep -q simulated "$work/two/slowdown.svg"
 
 # ---- text from a file is text

@@ -47,6 +47,7 @@
 #define tm_c7_begin C7_NAME(tm_c7_begin)
 #define tm_c7_commit C7_NAME(tm_c7_commit)
 #define tm_c7_contend C7_NAME(tm_c7_contend)
+#define tm_c7_enter C7_NAME(tm_c7_enter)
 #define tm_c7_grow C7_NAME(tm_c7_grow)
 #define tm_c7_plain_write C7_NAME(tm_c7_plain_write)
 #define tm_c7_reshare C7_NAME(tm_c7_reshare)
@@ -77,9 +78,16 @@ enum {
 /* ---- the engine ----------------------------------------------------------------------------- */
 
 /* Which commit the tests run with: cmocka's initial state points to one. */
-static enum c7_commit commits_by_pause = C7_PAUSE, commits_by_log = C7_LOG;
+__attribute__((unused)) static enum c7_commit commits_by_pause = C7_PAUSE, commits_by_log = C7_LOG;
 
-static enum c7_commit commit_of(void **state) { return *(const enum c7_commit *)*state; }
+__attribute__((unused)) static enum c7_commit commit_of(void **state) {
+    return *(const enum c7_commit *)*state;
+}
+
+static void pause_briefly(void) {
+    const struct timespec t = {0, 20000};
+    nanosleep(&t, NULL);
+}
 
 /* Starts the engine.  The test fails when it does not. */
 __attribute__((unused)) static void engine_start(enum c7_commit commit, unsigned threads,
@@ -103,6 +111,36 @@ __attribute__((unused)) static void engine_start(enum c7_commit commit, unsigned
     }
     if (!tm_engine_descriptor.start(values, threads, why, sizeof why))
         fail_msg("start: %s", why);
+}
+
+/* ---- the heap -------------------------------------------------------------------------------- */
+
+/* Pages that are not free as pages: they have objects on them, or free slots. */
+__attribute__((unused)) static uint32_t heap_pages_taken(void) {
+    const uint32_t pages = tm_c7.end_page - tm_c7.first_page;
+    uint32_t free_pages = 0;
+    while (atomic_exchange(&tm_c7.heap_lock, 1) != 0)
+        pause_briefly();
+    for (unsigned order = 0; order < C7_ORDERS; order++)
+        for (uint32_t run = tm_c7.run_free[order]; run != C7_NO_RUN; run = tm_c7.run_next[run])
+            free_pages += UINT32_C(1) << order;
+    atomic_store(&tm_c7.heap_lock, 0);
+    return pages - free_pages;
+}
+
+/* Units that are neither on free pages, nor free slots, nor what is left of the segments' blocks:
+ * those of objects.  Nobody runs a block meanwhile. */
+__attribute__((unused)) static uint64_t heap_units_live(void) {
+    uint64_t live = (uint64_t)heap_pages_taken() << (C7_PAGE_SHIFT - C7_UNIT_SHIFT);
+    for (unsigned units = 0; units <= C7_SMALL_UNITS; units++)
+        live -= (uint64_t)units * tm_c7.slots[units].count;
+    for (unsigned i = 0; i <= tm_c7.segments; i++) {
+        const struct c7_segment *s = &tm_c7.segment[i];
+        live -= (s->block_end - s->next) >> C7_UNIT_SHIFT;
+        for (unsigned units = 0; units <= C7_SMALL_UNITS; units++)
+            live -= (uint64_t)units * s->slots[units].count;
+    }
+    return live;
 }
 
 /* ---- actors ---------------------------------------------------------------------------------- */
@@ -130,11 +168,6 @@ static struct actor actors[ACTORS_MAX];
 static unsigned actor_count;
 /* What an actor does before its first point, NULL: nothing. */
 static script warm_up;
-
-static void pause_briefly(void) {
-    const struct timespec t = {0, 20000};
-    nanosleep(&t, NULL);
-}
 
 static unsigned arrive(struct actor *actor, int point) {
     atomic_store(&actor->point, point);
@@ -177,7 +210,7 @@ static void *actor_main(void *argument) {
 }
 
 /* Waits until the actor comes to its next point, at most so long; returns the point, or NOWHERE. */
-static int next_point(struct actor *actor, unsigned ms) {
+__attribute__((unused)) static int next_point(struct actor *actor, unsigned ms) {
     const uint64_t end = machine_now_ns() + ms * UINT64_C(1000000);
     while (atomic_load(&actor->arrivals) == actor->expected) {
         if (machine_now_ns() > end)

@@ -35,6 +35,7 @@ static const struct tm_engine fake_environment = {.name = "libitm",
                                                   .max_threads = 64,
                                                   .process_env = "FAKE_METHOD:method"};
 static const struct machine fake_machine = {.name = "native"};
+static const struct machine fake_simulator = {.name = "sim", .simulated = true};
 
 /* Descriptors of one workload, as the build makes them: one an engine. */
 static const struct tm_workload fake_work[PLAN_CELLS_MAX] = {
@@ -58,6 +59,7 @@ static inline void fake_plan_init(struct fake_plan *f, unsigned repetitions) {
     f->plan = (struct plan){.cells = f->cells,
                             .repetitions = repetitions,
                             .min_time_s = 0.1,
+                            .sim_time_s = 0.0002,
                             .seed = 7,
                             .out = "unused.json",
                             .quiet = true,
@@ -81,6 +83,17 @@ static inline size_t fake_plan_add(struct fake_plan *f, const struct tm_engine *
     static char work[] = "work";
     c->workload = work;
     c->args[0].i = 16;
+    return i;
+}
+
+/* The same on the simulated machine of this profile; `place` is "sim:PROFILE" and must stay. */
+static inline size_t fake_plan_add_simulated(struct fake_plan *f, const struct tm_engine *engine,
+                                             unsigned threads, char *place) {
+    const size_t i = fake_plan_add(f, engine, threads);
+    snprintf(f->names[i], sizeof f->names[i], "work/%s/threads:%u/%s", engine->name, threads,
+             place);
+    f->cells[i].machine = &fake_simulator;
+    f->cells[i].place = place;
     return i;
 }
 

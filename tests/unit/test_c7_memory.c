@@ -15,6 +15,8 @@ int main(void) {
 
 #include "c7_inside.h"
 
+#include <sys/stat.h>
+
 enum { SMALL_HEAP_MB = 16, SMALL_HEAP = SMALL_HEAP_MB << 20, HANDED = 120 };
 
 struct cell {
@@ -95,9 +97,14 @@ static void write_x_once(struct actor *actor, struct tm_thread *self) {
 }
 
 /* A marker of the same version from the round before is none: the markers have been zeroed. */
-static void markers_of_the_last_round_are_gone(void **state) {
+static void markers_are_gone(enum c7_commit commit, size_t before_x) {
     static const script scripts[] = {read_x_then_y_a_round_later, write_x_once};
-    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    set_up(commit, 2, 2, 4 * SMALL_HEAP_MB);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    const uint32_t end = tm_c7.first_page + (uint32_t)(before_x >> C7_PAGE_SHIFT);
+    while (tm_c7_page(unit_of(world.x)) < end)
+        world.x = tm_new(self, struct cell);
+    tm_engine_descriptor.detach(self);
     actors_start(2, scripts);
     go_to(A, 1);
     assert_int_equal(A->seen[3], C7_VERSION_MAX - 1);
@@ -111,6 +118,13 @@ static void markers_of_the_last_round_are_gone(void **state) {
     assert_int_equal(A->executions, 1);
     assert_int_equal(B->executions, 1);
     stop();
+}
+/* Those of the first page of the heap, those that are zeroed by a loop, and, in a larger heap,
+ * those that the kernel takes back. */
+static void markers_of_the_last_round_are_gone(void **state) {
+    markers_are_gone(commit_of(state), 0);
+    markers_are_gone(commit_of(state), 2 << 20);
+    markers_are_gone(commit_of(state), 20 << 20);
 }
 
 /* Reads are found in every version of more than two rounds. */
@@ -222,6 +236,17 @@ static void a_full_heap_is_told_in_one_line(void **state) {
     expect_message(commit, take_small_objects_in_one_block, FULL("96"));
     expect_message(commit, take_huge_object, FULL("16777224"));
     expect_message(commit, take_pages, FULL("112008"));
+}
+
+/* The system has no memory for a frame: here, because the file behind the frames ends. */
+static void take_memory_that_is_not_there(struct tm_thread *self) {
+    assert_int_equal(ftruncate(tm_c7.fd, 0), 0);
+    take_small_objects(self);
+}
+static void missing_memory_is_told_in_one_line(void **state) {
+    expect_message(commit_of(state), take_memory_that_is_not_there,
+                   "allcores: fatal: c7: the system has no memory for a page of the heap (fewer "
+                   "c7:segments=N, or threads, or a smaller c7:heap_mb=N need less)\n");
 }
 
 /* ---- memory is used again
@@ -369,10 +394,157 @@ static void resident_memory_is_bounded(void **state) {
     stop();
 }
 
+/* Objects of a quarter of the heap, in turn with two threads: each finds what the other has left.
+ */
+enum { HUGE_WORDS = 60 << 17, HUGE_TURNS = 3 };
+static void huge_objects_in_turn(struct actor *actor, struct tm_thread *self) {
+    uint64_t wrong = 0;
+    for (unsigned i = 0; i < HUGE_TURNS; i++) {
+        const uint64_t turn = 2 * i + actor->index;
+        uint64_t bad = 0;
+        atomic (self) {
+            bad = 0;
+            const array_ref old = tm_get_at(world.holder, at, 0);
+            if (old != NULL) {
+                for (uint64_t k = 0; k < HUGE_WORDS; k++)
+                    bad += tm_get_at(old, word, k) != k + turn - 1;
+                tm_free(self, old);
+                tm_set_at(world.holder, at, 0, NULL);
+            }
+        }
+        wrong += bad;
+        atomic (self) {
+            const array_ref new = tm_new_array(self, struct array, word, HUGE_WORDS);
+            bad = 0;
+            for (uint64_t k = 0; k < HUGE_WORDS; k++)
+                bad += tm_get_at(new, word, k) != 0;
+            for (uint64_t k = 0; k < HUGE_WORDS; k++)
+                tm_set_at(new, word, k, k + turn);
+            tm_set_at(world.holder, at, 0, new);
+        }
+        wrong += bad;
+        point(actor, 1);
+    }
+    actor->seen[0] = wrong;
+}
+static void huge_objects_come_and_go(void **state) {
+    static const script scripts[] = {huge_objects_in_turn, huge_objects_in_turn};
+    set_up(commit_of(state), 2, 2, 256);
+    const uint64_t live = heap_units_live();
+    actors_start(2, scripts);
+    for (unsigned i = 0; i < HUGE_TURNS; i++) {
+        go_to(A, 1);
+        go_to(B, 1);
+    }
+    go(A);
+    expect_end(A);
+    go(B);
+    expect_end(B);
+    assert_true(A->seen[0] == 0 && B->seen[0] == 0);
+    /* The last one lives; it takes a power of two of pages. */
+    assert_true(heap_units_live() == live + ((64 << 20) >> C7_UNIT_SHIFT));
+    stop();
+}
+
+/* Behind many commits the pages that a segment has made private are shared again, and their frames
+ * given back; what is committed stays, also of the other thread's, and pages become private anew.
+ */
+enum { SPREAD_PAGES = C7_RESHARE_PAGES + 100, SPREAD_WORDS = SPREAD_PAGES * (C7_PAGE / 8) };
+static void write_all_pages(struct actor *actor, struct tm_thread *self) {
+    const array_ref array = tm_get_at(world.holder, at, 0);
+    for (unsigned round = 1; round <= 2; round++) {
+        atomic (self) {
+            for (unsigned i = 0; i < SPREAD_PAGES; i++)
+                tm_set_at(array, word, (uint64_t)i * (C7_PAGE / 8),
+                          tm_get_at(array, word, (uint64_t)i * (C7_PAGE / 8)) + 1);
+        }
+        point(actor, 1);
+        self->segment->commits = C7_RESHARE_COMMITS;
+        atomic (self) {
+            actor->seen[0] = tm_get(world.x, value);
+        }
+        point(actor, 2);
+    }
+    uint64_t sum = 0;
+    atomic (self) {
+        sum = 0;
+        for (unsigned i = 0; i < SPREAD_PAGES; i++)
+            sum += tm_get_at(array, word, (uint64_t)i * (C7_PAGE / 8));
+    }
+    actor->seen[1] = sum;
+}
+static unsigned private_pages_of(unsigned segment) {
+    unsigned count = 0;
+    for (uint32_t page = tm_c7.first_page; page < tm_c7.end_page; page++)
+        count += (atomic_load(&tm_c7.privates[page]) & tm_c7.segment[segment].bit) != 0;
+    return count;
+}
+static uint64_t frames_kb(void) {
+    struct stat status;
+    assert_int_equal(fstat(tm_c7.fd, &status), 0);
+    return (uint64_t)status.st_blocks / 2;
+}
+static void private_pages_are_shared_again(void **state) {
+    static const script scripts[] = {write_all_pages, write_all_pages};
+    set_up(commit_of(state), 2, 2, 64);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    const array_ref array = tm_new_array(self, struct array, word, SPREAD_WORDS);
+    tm_set_at(world.holder, at, 0, array);
+    tm_engine_descriptor.detach(self);
+    actors_start(2, scripts);
+    for (unsigned round = 1; round <= 2; round++)
+        for (unsigned a = 0; a < 2; a++) {
+            go_to(&actors[a], 1);
+            assert_true(private_pages_of(a + 1) >= SPREAD_PAGES);
+            const uint64_t before = frames_kb();
+            go_to(&actors[a], 2);
+            assert_in_range(private_pages_of(a + 1), 0, C7_BATCH_PAGES);
+            assert_in_range(frames_kb(), 0, before - 4 * (uint64_t)C7_RESHARE_PAGES);
+        }
+    for (unsigned a = 0; a < 2; a++) {
+        go(&actors[a]);
+        expect_end(&actors[a]);
+        assert_true(actors[a].seen[1] == 4 * (uint64_t)SPREAD_PAGES);
+    }
+    stop();
+}
+
+/* ---- accesses outside of blocks
+ * ----------------------------------------------------------------------- */
+
+/* A plain write is a transaction inside, but none that the program has asked for, wherever it
+ * stands: outside of blocks, in one, in setup. */
+static void write_plainly(struct actor *actor, struct tm_thread *self) {
+    (void)actor;
+    tm_plain_set(world.x, value, 5);
+    atomic (self) {
+        tm_set(world.y, value, 6);
+    }
+    atomic (self) {
+        tm_set(world.y, value, tm_get(world.y, value) + 1);
+        tm_plain_set(world.x, value, tm_plain_get(world.x, value) + 1);
+    }
+}
+static void plain_writes_count_as_no_commit(void **state) {
+    static const script scripts[] = {write_plainly};
+    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    actors_start(1, scripts);
+    go(A);
+    expect_end(A);
+    assert_true(A->commits == 2);
+    assert_true(committed(world.x) == 6 && committed(world.y) == 7);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    tm_plain_set(world.x, value, 8);
+    assert_true(committed(world.x) == 8);
+    assert_true(tm_engine_descriptor.stats(self)->commits == 0);
+    assert_int_equal(self->common.depth, 1);
+    stop();
+}
+
 /* ---- segments and threads
  * ------------------------------------------------------------------------------ */
 
-enum { BLOCKS = 200 };
+enum { BLOCKS = 64 };
 struct walker {
     pthread_t thread;
     unsigned index;
@@ -416,9 +588,8 @@ static void run_walkers(enum c7_commit commit, unsigned threads, unsigned segmen
 }
 
 static void any_number_of_segments_works(void **state) {
-    static const unsigned counts[] = {1, 2, 3, 7, 31, 63, 64};
-    for (unsigned i = 0; i < sizeof counts / sizeof *counts; i++)
-        run_walkers(commit_of(state), counts[i], counts[i]);
+    for (unsigned segments = 1; segments <= C7_SEGMENTS_MAX; segments++)
+        run_walkers(commit_of(state), segments, segments);
 }
 
 static void threads_share_too_few_segments(void **state) {
@@ -486,6 +657,102 @@ static void segments_outlive_their_threads(void **state) {
     tm_engine_descriptor.stop();
 }
 
+/* A thread leaves, others commit to pages that it has held, and the next thread of its segment sees
+ * that.  One host thread is both. */
+static TM_NOINLINE void set_x(struct tm_thread *self, uint64_t value) {
+    tm_c7_enter(self);
+    atomic (self) {
+        tm_set(world.x, value, value);
+        tm_set(world.y, value, value);
+    }
+}
+static TM_NOINLINE uint64_t get_x_and_y(struct tm_thread *self) {
+    uint64_t x, y;
+    tm_c7_enter(self);
+    atomic (self) {
+        x = tm_get(world.x, value);
+        y = tm_get(world.y, value);
+    }
+    return 1000 * x + y;
+}
+static void next_thread_of_a_segment_sees_later_commits(void **state) {
+    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    struct tm_thread *other = tm_engine_descriptor.attach(1, false);
+    assert_true(get_x_and_y(other) == 0);
+    for (unsigned round = 1; round <= 3; round++) {
+        struct tm_thread *self = tm_engine_descriptor.attach(0, false);
+        assert_true(get_x_and_y(self) == 1001 * 2 * (uint64_t)(round - 1));
+        set_x(self, 2 * round - 1);
+        tm_engine_descriptor.detach(self);
+        assert_true(get_x_and_y(other) == 1001 * (2 * (uint64_t)round - 1));
+        set_x(other, 2 * round);
+    }
+    tm_engine_descriptor.detach(other);
+    tm_engine_descriptor.stop();
+}
+
+/* ---- commit=log: notes about memory that has been freed
+ *
+ * They must not be applied to the object that is created there next.  The new object's thread takes
+ * the memory in a block that began before the notes were written, and the signal that came with
+ * them is hidden from it until then, as if they had come between its safe point and its taking the
+ * memory.
+ */
+enum { NOTED_WORDS = 700 };
+static array_ref noted;
+static void touch_noted(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->seen[3] = tm_get_at(noted, word, 0) + tm_get_at(noted, word, NOTED_WORDS - 1);
+    }
+}
+static void write_noted_and_free_it(struct actor *actor, struct tm_thread *self) {
+    (void)actor;
+    atomic (self) {
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            tm_set_at(noted, word, i, 5);
+    }
+    atomic (self) {
+        tm_free(self, noted);
+    }
+}
+static void create_on_freed_memory(struct actor *actor, struct tm_thread *self) {
+    uint64_t wrong = 0;
+    atomic (self) {
+        actor->executions++;
+        blind_point(actor, 1);
+        wrong = 0;
+        atomic_store(&self->segment->signal.limit, self->segment->block_end);
+        const array_ref new = tm_new_array(self, struct array, word, NOTED_WORDS);
+        actor->seen[0] = (uintptr_t) new;
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            tm_set_at(new, word, i, 6);
+        atomic_store(&self->segment->signal.limit, 0);
+        tm_safepoint(self);
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            wrong += tm_get_at(new, word, i) != 6;
+    }
+    actor->seen[1] = wrong;
+}
+static void notes_do_not_outlive_their_object(void **state) {
+    static const script scripts[] = {write_noted_and_free_it, create_on_freed_memory};
+    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    noted = tm_new_array(self, struct array, word, NOTED_WORDS);
+    tm_engine_descriptor.detach(self);
+    warm_up = touch_noted;
+    actors_start(2, scripts);
+    go_to(B, 1);
+    go(A);
+    expect_end(A);
+    assert_true(atomic_load(&tm_c7.segment[2].pending) != 0);
+    go(B);
+    expect_end(B);
+    assert_true(B->seen[0] == (uintptr_t)noted);
+    assert_int_equal(B->executions, 1);
+    assert_true(B->seen[1] == 0);
+    stop();
+}
+
 /* ---- all of them
  * ------------------------------------------------------------------------------------------ */
 
@@ -497,11 +764,23 @@ static void segments_outlive_their_threads(void **state) {
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        BOTH(markers_of_the_last_round_are_gone), BOTH(reads_are_found_in_every_version),
-        BOTH(a_full_heap_is_told_in_one_line),    BOTH(freed_memory_is_used_again),
-        BOTH(memory_returns_to_a_producer),       BOTH(resident_memory_is_bounded),
-        BOTH(any_number_of_segments_works),       BOTH(threads_share_too_few_segments),
-        BOTH(a_thread_waits_for_a_segment),       BOTH(segments_outlive_their_threads),
+        BOTH(markers_of_the_last_round_are_gone),
+        BOTH(reads_are_found_in_every_version),
+        BOTH(a_full_heap_is_told_in_one_line),
+        BOTH(missing_memory_is_told_in_one_line),
+        BOTH(freed_memory_is_used_again),
+        BOTH(huge_objects_come_and_go),
+        BOTH(private_pages_are_shared_again),
+        BOTH(plain_writes_count_as_no_commit),
+        BOTH(memory_returns_to_a_producer),
+        BOTH(resident_memory_is_bounded),
+        BOTH(any_number_of_segments_works),
+        BOTH(threads_share_too_few_segments),
+        BOTH(a_thread_waits_for_a_segment),
+        BOTH(segments_outlive_their_threads),
+        BOTH(next_thread_of_a_segment_sees_later_commits),
+        {"notes_do_not_outlive_their_object: log", notes_do_not_outlive_their_object, NULL, NULL,
+         &commits_by_log},
     };
     return run_each("c7, memory", tests, sizeof tests / sizeof *tests, argv) == 0 ? 0 : 1;
 }

@@ -75,7 +75,7 @@ static void mock_progress(void *state, size_t done, size_t total, const struct p
 }
 
 static enum carry_result carry(struct mock *m, struct run_data *data) {
-    const struct executor executor = {m, mock_start, mock_measure};
+    const struct executor executor = {.state = m, .start = mock_start, .measure = mock_measure};
     const struct observer observer = {m, mock_keep, mock_progress};
     char why[CELL_WHY_SIZE];
     return carry_out(&m->fake->plan, data, &executor, &observer, why);
@@ -295,7 +295,7 @@ static void no_worker_ends_the_run_with_a_reason(void **state) {
     fake_plan_add(&f, &fake_seq, 1);
     struct mock m = mock_of(&f);
     m.broken_at = 2;
-    const struct executor executor = {&m, mock_start, mock_measure};
+    const struct executor executor = {.state = &m, .start = mock_start, .measure = mock_measure};
     const struct observer observer = {&m, mock_keep, mock_progress};
     char why[CELL_WHY_SIZE] = "";
     assert_true(run_data_init(&data, &f.plan));
@@ -355,6 +355,105 @@ static void an_engine_names_the_environment_it_needs(void **state) {
     assert_string_equal(text, "FAKE_METHOD=two");
 }
 
+/* ---- simulated cells ------------------------------------------------------------------------- */
+
+enum { LANES = 3 };
+
+/* Answers the request that was submitted last, first. */
+struct lanes {
+    struct mock mock;
+    unsigned busy, most_busy;
+    struct request request[LANES];
+    bool taken[LANES];
+    unsigned order[LANES], finished[PLAN_CELLS_MAX];
+};
+
+static enum executor_result lanes_submit(void *state, unsigned lane, const struct request *request,
+                                         uint64_t limit_ns, char why[CELL_WHY_SIZE]) {
+    struct lanes *l = state;
+    (void)limit_ns, (void)why;
+    assert_true(lane < LANES && !l->taken[lane]);
+    l->taken[lane] = true;
+    l->request[lane] = *request;
+    l->order[l->busy++] = lane;
+    l->most_busy = l->busy > l->most_busy ? l->busy : l->most_busy;
+    return EXECUTOR_DONE;
+}
+
+static enum executor_result lanes_collect(void *state, unsigned *lane, enum record_outcome *outcome,
+                                          struct cell_sample *sample) {
+    struct lanes *l = state;
+    assert_true(l->busy > 0);
+    *lane = l->order[--l->busy];
+    l->taken[*lane] = false;
+    return mock_measure(&l->mock, &l->request[*lane], 0, outcome, sample);
+}
+
+static bool lanes_keep(void *state, const struct record *record) {
+    struct lanes *l = state;
+    l->finished[record->cell]++;
+    return true;
+}
+
+static void simulated_samples_run_side_by_side_and_are_told_apart(void **state) {
+    (void)state;
+    static char place[] = "sim:one";
+    struct fake_plan f;
+    struct run_data data;
+    fake_plan_init(&f, 4);
+    const size_t native = fake_plan_add(&f, &fake_stm, 2);
+    const size_t first = fake_plan_add_simulated(&f, &fake_stm, 1, place);
+    const size_t bad = fake_plan_add_simulated(&f, &fake_stm, 2, place);
+    struct lanes l = {.mock = mock_of(&f)};
+    l.mock.bad_cell = bad;
+    l.mock.bad_outcome = RECORD_WRONG;
+    const struct executor executor = {.state = &l,
+                                      .start = mock_start,
+                                      .measure = mock_measure,
+                                      .lanes = LANES,
+                                      .submit = lanes_submit,
+                                      .collect = lanes_collect};
+    const struct observer observer = {&l, lanes_keep, mock_progress};
+    char why[CELL_WHY_SIZE];
+    assert_true(run_data_init(&data, &f.plan));
+    assert_int_equal(carry_out(&f.plan, &data, &executor, &observer, why), CARRY_DONE);
+    assert_int_equal(l.most_busy, LANES);
+    assert_int_equal(l.finished[native], 4);
+    assert_int_equal(l.finished[first], 4);
+    assert_int_equal(l.finished[bad], 4); /* or the results would depend on what came first */
+    for (size_t i = 0; i < 4; i++)        /* what is timed, is timed before */
+        assert_int_equal(l.mock.log[i].cell, native);
+    for (unsigned pass = 0; pass < 4; pass++) {
+        const struct record *r = run_data_slot(&data, first, pass, RECORD_TIMED);
+        assert_int_equal(r->outcome, RECORD_OK);
+        assert_int_equal(r->start, pass * 3 + first);
+    }
+    for (unsigned i = 0; i < l.mock.measured; i++) {
+        unsigned same = 0;
+        for (unsigned j = 0; j < l.mock.measured; j++)
+            same += l.mock.log[i].cell == l.mock.log[j].cell &&
+                    l.mock.log[i].seed == l.mock.log[j].seed;
+        assert_int_equal(same, 1); /* each sample of a cell has a seed of its own */
+    }
+    run_data_free(&data);
+}
+
+static void a_simulated_cell_that_hung_is_given_up(void **state) {
+    (void)state;
+    static char place[] = "sim:one";
+    struct fake_plan f;
+    struct run_data data;
+    fake_plan_init(&f, 4);
+    const size_t cell = fake_plan_add_simulated(&f, &fake_stm, 2, place);
+    struct mock m = mock_of(&f);
+    m.bad_cell = cell;
+    m.bad_outcome = RECORD_HUNG;
+    assert_true(run_data_init(&data, &f.plan));
+    assert_int_equal(carry(&m, &data), CARRY_DONE);
+    assert_int_equal(m.measured, 1);
+    run_data_free(&data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_are_spread_over_at_least_three_starts),
@@ -371,6 +470,8 @@ int main(void) {
         cmocka_unit_test(diagnostic_passes_follow_in_a_start_of_their_own),
         cmocka_unit_test(without_aborts_there_is_no_diagnostic_pass),
         cmocka_unit_test(an_engine_names_the_environment_it_needs),
+        cmocka_unit_test(simulated_samples_run_side_by_side_and_are_told_apart),
+        cmocka_unit_test(a_simulated_cell_that_hung_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,7 @@ struct bench {
 static void open_bench(struct bench *b) {
     memset(b, 0, sizeof *b);
     fake_plan_init(&b->fake, 3);
-    b->processes = process_executor_open();
+    b->processes = process_executor_open(2);
     assert_non_null(b->processes);
     b->executor = process_executor_interface(b->processes);
 }
@@ -186,6 +186,49 @@ static void after_a_death_the_next_sample_has_a_new_worker(void **state) {
     close_well(&b);
 }
 
+static enum executor_result collect(struct bench *b, unsigned *lane) {
+    return b->executor.collect(b->executor.state, lane, &b->outcome, &b->sample);
+}
+
+static void submit(struct bench *b, unsigned lane, size_t cell, uint64_t limit_ns) {
+    const struct request request = {.cell = &b->fake.cells[cell], .interval_ns = 1};
+    char why[CELL_WHY_SIZE];
+    assert_int_equal(b->executor.submit(b->executor.state, lane, &request, limit_ns, why),
+                     EXECUTOR_DONE);
+}
+
+static void lanes_have_a_process_a_sample_and_do_not_wait_for_each_other(void **state) {
+    (void)state;
+    struct bench b;
+    open_bench(&b);
+    const size_t good = add_named(&b, "good"), hang = add_named(&b, "hang");
+    const size_t crash = add_named(&b, "crash"), wrong = add_named(&b, "wrong");
+    unsigned lane = 99;
+    assert_int_equal(b.executor.lanes, 2);
+    submit(&b, 0, hang, 2000 * ms);
+    submit(&b, 1, good, long_ns);
+    assert_int_equal(collect(&b, &lane), EXECUTOR_DONE);
+    assert_int_equal(lane, 1);
+    assert_int_equal(b.outcome, RECORD_OK);
+    const uint64_t first = b.sample.stats.commits;
+    submit(&b, 1, good, long_ns);
+    assert_int_equal(collect(&b, &lane), EXECUTOR_DONE);
+    assert_int_equal(lane, 1);
+    assert_int_not_equal(b.sample.stats.commits, first);
+    submit(&b, 1, crash, long_ns);
+    assert_int_equal(collect(&b, &lane), EXECUTOR_DONE);
+    assert_int_equal(lane, 1);
+    assert_int_equal(b.outcome, RECORD_CRASHED);
+    submit(&b, 1, wrong, long_ns);
+    assert_int_equal(collect(&b, &lane), EXECUTOR_DONE);
+    assert_int_equal(b.outcome, RECORD_WRONG);
+    assert_int_equal(collect(&b, &lane), EXECUTOR_DONE);
+    assert_int_equal(lane, 0);
+    assert_int_equal(b.outcome, RECORD_HUNG);
+    assert_non_null(strstr(b.sample.why, "no end within the limit of 2.0 s"));
+    close_well(&b);
+}
+
 static void a_contained_sample_has_a_process_of_its_own(void **state) {
     (void)state;
     struct bench b;
@@ -242,6 +285,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(each_environment_has_a_process_and_others_share_the_first),
         cmocka_unit_test(a_wrong_result_is_an_answer),
         cmocka_unit_test(after_a_death_the_next_sample_has_a_new_worker),
+        cmocka_unit_test(lanes_have_a_process_a_sample_and_do_not_wait_for_each_other),
         cmocka_unit_test(a_contained_sample_has_a_process_of_its_own),
         cmocka_unit_test(a_signal_interrupts_the_sample_and_the_run),
         cmocka_unit_test(a_worker_that_ends_badly_is_told),

@@ -319,7 +319,7 @@ static void default_threads_double_up_to_the_processors(void **state) {
     unsigned *threads = NULL;
     size_t count = 0;
     char why[SPEC_WHY_SIZE] = "";
-    spec_default_threads(text, sizeof text);
+    spec_default_threads(spec_processors(), text, sizeof text);
     assert_true(spec_threads(text, CELL_THREADS_MAX, &threads, &count, why, sizeof why));
     assert_int_equal(threads[0], 1);
     for (size_t i = 1; i < count; i++) {

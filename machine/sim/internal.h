@@ -1,0 +1,121 @@
+/*
+ * internal.h - what the parts of the simulated machine share beside sim.h: fibers, the arena, the
+ * life of a simulation, and sleeping.  Nothing outside of machine/sim includes it.
+ *
+ * Thread-safety: none (one host thread simulates).
+ */
+#ifndef ALLCORES_SIM_INTERNAL_H
+#define ALLCORES_SIM_INTERNAL_H
+
+#define TM_SIMULATED /* machine_cpu_relax is a function of this machine */
+#include "machine.h"
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The simulation cannot go on: one line, and the process fails.  The state of the program is lost,
+ * because its threads' stacks are abandoned. */
+#define sim_fatal(...)                                                                             \
+    do {                                                                                           \
+        fflush(stdout);                                                                            \
+        fprintf(stderr, "allcores: simulated machine: " __VA_ARGS__);                              \
+        fputc('\n', stderr);                                                                       \
+        exit(EXIT_FAILURE);                                                                        \
+    } while (0)
+
+/* ---- fibers (fiber.c) ----------------------------------------------------------------------- */
+
+enum { SIM_STACK_BYTES = 1 << 20, SIM_STACKS = 4096, SIM_PAGE = 4096 };
+
+/* A stack and, while the fiber does not run, where it goes on. */
+struct sim_fiber {
+    void *sp;         /* saved stack pointer; the callee-saved registers lie there */
+    char *low, *high; /* bounds of the stack, without its guard page; NULL: the host's own */
+};
+
+/* Stack number `index` for a fiber that will run fn(argument); fn never returns.  False and errno
+ * when memory is out. */
+bool sim_fiber_create(struct sim_fiber *fiber, unsigned index, void (*fn)(void *), void *argument);
+/* Saves the running fiber in `from` and goes on with `to`. */
+void sim_fiber_switch(struct sim_fiber *from, const struct sim_fiber *to);
+/* The stacks' contents are forgotten; no fiber is alive. */
+void sim_fiber_reset(void);
+/* Where stacks lie: [*start, *start + *bytes).  False and errno when they cannot be had. */
+bool sim_fiber_area(uintptr_t *start, size_t *bytes);
+
+/* ---- the arena (arena.c) -------------------------------------------------------------------- */
+
+/* False when the address space is taken. */
+bool sim_arena_open(void);
+/* Empties it, of whatever was not freed too. */
+void sim_arena_reset(void);
+void sim_arena_area(uintptr_t *start, size_t *bytes);
+/* From its start, what was ever in use since the last reset, in bytes. */
+size_t sim_arena_used(void);
+
+/* A thread's own free lists; 0 belongs to the host's thread (setup and verification). */
+unsigned sim_arena_attach(void);
+void sim_arena_detach(unsigned heap);
+
+/* ---- pipes (pipe.c) ------------------------------------------------------------------------- */
+
+/* Forgets all of them; the arena takes back their memory. */
+void sim_pipe_reset(void);
+
+/* ---- the simulation (sched.c) --------------------------------------------------------------- */
+
+/* What the profile says, in ticks. */
+struct sim_costs {
+    double ticks_per_ns;
+    uint64_t lead, atomic, fence, pause;
+    uint64_t syscall, context_switch, wake, wake_deep, deep_idle, slice, tick, tick_cost;
+    uint64_t page_fault;
+};
+
+struct sim_session {
+    bool open;
+    struct sim_profile profile;
+    struct sim_costs costs;
+    struct sim_memory *memory;
+    unsigned cpus;   /* hardware threads */
+    uint64_t random; /* xorshift64* state of the seed: offsets, jitter */
+};
+extern struct sim_session sim_session;
+
+/* False when memory is out. */
+bool sim_sched_open(void);
+void sim_sched_close(void);
+struct sim_cpu *sim_sched_cpu(unsigned number);
+uint64_t sim_context_switches(void);
+
+/* NULL and errno on failure. */
+struct sim_thread *sim_thread_create(unsigned index, void (*fn)(void *), void *argument);
+void sim_thread_join(struct sim_thread *thread);
+uint64_t sim_thread_cpu_ticks(void); /* of the running one; 0 on the host */
+unsigned sim_thread_heap(void);      /* number of its heap; 0 on the host */
+
+/* The running thread sleeps until sim_wake(key) or `timeout` ticks have passed (UINT64_MAX: for
+ * ever).  False when the time ran out. */
+bool sim_sleep(const void *key, uint64_t timeout);
+/* Wakes up to `n` of those that sleep on `key`, the first first. */
+void sim_wake(const void *key, unsigned n);
+/* A call of the operating system begins: its cost, and its place in the order.  Returns the
+ * hardware thread. */
+struct sim_cpu *sim_syscall(void);
+void sim_yield(void);
+/* Every other hardware thread that runs something is interrupted for `ticks`.  Returns how many. */
+unsigned sim_interrupt_others(uint64_t ticks);
+
+static inline uint64_t sim_random(void) {
+    uint64_t x = sim_session.random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    sim_session.random = x;
+    return x * UINT64_C(2685821657736338717);
+}
+/* Uniform over 0 .. n-1, 0 < n <= 2^32. */
+static inline uint64_t sim_random_below(uint64_t n) { return ((sim_random() >> 32) * n) >> 32; }
+
+#endif
