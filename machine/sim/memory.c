@@ -842,6 +842,16 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
     return true;
 }
 
+bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t address,
+                           enum sim_right right) {
+    const uint32_t frame = frame_of(m, address >> m->page_shift);
+    if (frame == NO_FRAME)
+        return false;
+    const struct cache *l2 = &m->core[core_of(m, thread)].l2;
+    const uint32_t way = cache_find(l2, physical_line(m, frame, address));
+    return way != NO_WAY && l2->rights[way] >= (uint32_t)right;
+}
+
 static uint64_t to_ticks(unsigned cycles) { return (uint64_t)cycles * SIM_TICKS; }
 
 static unsigned larger(unsigned a, unsigned b) { return a > b ? a : b; }

@@ -950,6 +950,9 @@ static void run_against_naive(uint64_t seed, bool large, unsigned steps) {
         const uint64_t expected = naive_access(t, page, in_page, right, now, &expected_level);
         uint64_t latency = (uint64_t)ref.p.l1.latency_cycles * T;
         if (!hits(m, t, address, right)) {
+            const bool private = sim_memory_is_private(m, t, address, right);
+            assert_int_equal(private,
+                             known && (expected_level == SIM_L1 || expected_level == SIM_L2));
             const bool local = sim_memory_is_local(m, t, address, right);
             assert_int_equal(local, known && expected_level == SIM_L1);
             latency = sim_memory_access(m, t, address, right, now, &level);
