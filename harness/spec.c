@@ -66,6 +66,8 @@ const char *spec_unavailable(const struct tm_engine *engine, const struct machin
             strcmp((*c)->engine->name, engine->name) == 0 &&
             same_variant((*c)->engine->variant, engine->variant))
             return (*c)->engine->unavailable != NULL ? (*c)->engine->unavailable() : NULL;
+    if (machine->simulated && engine->not_simulated != NULL)
+        return engine->not_simulated;
     return "not compiled for this machine";
 }
 

@@ -226,6 +226,7 @@ const struct tm_engine tm_engine_descriptor = {
     .max_threads = 1024,
     .rollback = true,
     .process_env = "ITM_DEFAULT_METHOD:method",
+    .not_simulated = "its runtime is a binary library: the simulator cannot see what it accesses",
     .unavailable = libitm_unavailable,
     .start = libitm_start,
     .attach = libitm_attach,

@@ -90,12 +90,12 @@ for c in cells:
 expect "what is hypothetical is called so" python "$TMP/three.json" '
 for c in d[0]["cells"]: assert c.get("hypothetical", False) == ("hypothetical" in c["machine"]), c["name"]'
 
-run "$ALLCORES" run --machine "$machine" --set l1.latency=40 --set dram.latency=900 --engine seq --workload intset \
+run "$ALLCORES" run --machine "$machine" --set l1.latency=12 --set dram=900 --engine seq --workload intset \
     --threads 1 "${quick[@]}" --out "$TMP/set.json"
 expect_status "values of a profile can be set" 0
 expect_valid "the results fit the schema" "$TMP/set.json"
 expect "and are named" python "$TMP/set.json" '
-wanted = ["l1.latency=40", "dram.latency=900"]
+wanted = ["l1.latency=12", "dram=900"]
 assert d[0]["context"]["overrides"] == d[0]["cells"][0]["overrides"] == d[0]["plan"]["overrides"] == wanted'
 run "$ALLCORES" run --machine "$machine" --engine seq --workload intset --threads 1 "${quick[@]}" --out "$TMP/unset.json"
 expect "and matter" python "$TMP/set.json" "$TMP/unset.json" '
@@ -124,10 +124,10 @@ expect "every simulated figure says so, and no other" every_figure_says_which
 expect_in "a hypothetical machine is called that" "$TMP/report/tables.md" \
     '^## simulated: hypothetical-64 \(hypothetical machine\)'
 expect_in "what was set is in the label" "$TMP/report/tables.md" \
-    '^## simulated: i7-4770, with l1.latency=40 dram.latency=900'
+    '^## simulated: i7-4770, with l1.latency=12 dram=900'
 expect_in "tables say what the interval is over" "$TMP/report/tables.md" 'the 95 % interval over seeds'
 expect_in "a cell is repeated with what was set" "$TMP/report/index.html" \
-    'allcores run .*--machine sim:i7-4770 --set l1.latency=40 --set dram.latency=900'
+    'allcores run .*--machine sim:i7-4770 --set l1.latency=12 --set dram=900'
 
 # ---- refused -----------------------------------------------------------------------------------
 
