@@ -414,6 +414,7 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
         request->machine->counters(&counters);
         sample->accesses = counters.accesses;
         sample->switches = counters.switches;
+        sample->instructions = counters.instructions;
         request->machine->close();
         sample->host_ns = host_now_ns() - host_start_ns;
     }

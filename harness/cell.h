@@ -47,6 +47,7 @@ struct cell_sample {
      * processor time of the process that simulates, the only figure here that differs between equal
      * runs. */
     uint64_t host_ns, accesses, switches;
+    uint64_t instructions; /* simulated ones, setup and verification included; not recorded */
 };
 
 /*

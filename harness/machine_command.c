@@ -17,11 +17,12 @@ static const struct action {
     int (*run)(int argc, char **argv);
 } actions[] = {
     {"show", "print a profile: each value with its unit and source", machine_show_main},
+    {"probe", "measure this computer and write a profile of it", machine_probe_main},
 };
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
 /* Of later versions. */
-static const char *const planned[] = {"probe", "validate", NULL};
+static const char *const planned[] = {"validate", NULL};
 
 static int help(void) {
     printf("usage: allcores machine ACTION [options]\n"

@@ -113,13 +113,13 @@ void tm_c7_begin(struct tm_thread *self) {
     }
     struct c7_segment *s = self->segment;
     if (!tm_c7.alone) {
-        if (tm_c7.commit == C7_PAUSE) {
+        if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0))
+            tm_c7_unsignal(s);
+        s->hurried = false;
+        if (tm_c7.commit == C7_PAUSE)
             tm_c7_run(s);
-        } else {
-            if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0))
-                tm_c7_unsignal(s);
+        else
             tm_c7_import(self); /* also what the execution before could not */
-        }
     }
     if (tm_unlikely(s->commits >= C7_RESHARE_COMMITS))
         reshare(self);
@@ -197,17 +197,12 @@ void tm_c7_attention(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
     if (!tm_c7_running(s)) /* outside of blocks there is nothing to do; the next begin looks */
         return;
-    if (tm_c7.commit == C7_PAUSE) {
+    tm_c7_unsignal(s);
+    if (tm_c7.commit == C7_PAUSE)
         tm_c7_run(s);
-        tm_c7_unsignal(s);
-        if ((atomic_load(&tm_c7.stop) & 1) != 0)
-            tm_c7_signal(s);
-        tm_c7_obey(self);
-    } else {
-        tm_c7_unsignal(s);
-        tm_c7_obey(self);
+    tm_c7_obey(self);
+    if (tm_c7.commit == C7_LOG)
         tm_c7_import(self);
-    }
 }
 
 void tm_irrevocable(struct tm_thread *self) {
@@ -296,7 +291,13 @@ static void mark(const struct c7_segment *s, uint32_t object) {
 static TM_COLD void take(struct tm_thread *self, uint32_t object) {
     struct c7_segment *s = self->segment;
     tm_c7_push(&s->written, (struct c7_chunk){object, object, 0, C7_TAKEN});
-    tm_safepoint(self);
+    if (tm_c7.commit == C7_LOG || s->hurried) {
+        tm_safepoint(self);
+    } else if (tm_unlikely(atomic_load_explicit(&s->signal.limit, memory_order_relaxed) == 0)) {
+        s->hurried = true; /* commits soon, perhaps; at the next signal it stands */
+        tm_c7_unsignal(s);
+        tm_c7_obey(self);
+    }
     /* What was committed of it before is here now, or we abort. */
     if (!tm_c7.alone && tm_c7.commit == C7_LOG)
         tm_c7_import(self);
@@ -402,19 +403,12 @@ void tm_c7_plain_write(struct tm_thread *self, uintptr_t object, uintptr_t field
 /* ---- threads
  * ---------------------------------------------------------------------------------------------- */
 
-/* The segment gets, or loses, its thread: nobody commits meanwhile. */
+/* The segment gets, or loses, its thread.  With commit=log nobody commits meanwhile; with
+ * commit=pause committers need not care: the thread is outside of blocks, and finds the group when
+ * it begins one. */
 static void set_live(struct tm_thread *self, bool live) {
     struct c7_segment *s = self->segment;
-    uint64_t locked = 0;
-    if (tm_c7.commit == C7_LOG) {
-        locked = tm_c7_lock_all(self);
-    } else {
-        for (uint32_t stop = 0;; machine_yield()) {
-            stop = atomic_load(&tm_c7.stop);
-            if ((stop & 1) == 0 && atomic_compare_exchange_strong(&tm_c7.stop, &stop, stop + 1))
-                break;
-        }
-    }
+    const uint64_t locked = tm_c7.commit == C7_LOG ? tm_c7_lock_all(self) : 0;
     s->thread = live ? self : NULL;
     if (live && s->left && tm_c7.commit == C7_LOG &&
         !tm_c7.alone) { /* nobody has sent it anything since */
@@ -428,13 +422,7 @@ static void set_live(struct tm_thread *self, bool live) {
         atomic_fetch_or(&tm_c7.live, s->bit);
     else
         atomic_fetch_and(&tm_c7.live, ~s->bit);
-    if (tm_c7.commit == C7_LOG) {
-        tm_c7_unlock_all(locked);
-    } else {
-        atomic_fetch_add(&tm_c7.stop, 1);
-        if (atomic_load(&tm_c7.stop_sleepers) > 0)
-            machine_wake(&tm_c7.stop, UINT32_MAX);
-    }
+    tm_c7_unlock_all(locked);
 }
 
 static struct tm_thread *c7_attach(unsigned index, bool direct) {
@@ -518,7 +506,6 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     tm_c7.segments = threads < most ? threads : most;
     tm_c7.commit = options[OPTION_COMMIT].choice == 1 ? C7_LOG : C7_PAUSE;
     tm_c7.alone = tm_c7.segments == 1;
-    tm_c7.by_exchange = tm_c7.commit == C7_PAUSE && !tm_c7.alone;
     tm_c7.oversubscribed = threads > tm_c7.segments;
     atomic_store(&tm_c7.nobody.signal.limit, UINTPTR_MAX);
     tm_c7.nobody.block_end = UINTPTR_MAX;
@@ -528,6 +515,7 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {
         for (unsigned i = 1; i <= tm_c7.segments; i++) {
             struct c7_segment *s = &tm_c7.segment[i];
+            s->quiet_wanted = C7_BIAS_MIN;
             s->message = machine_alloc(C7_INBOX_ENTRIES * sizeof *s->message);
             s->dirty_pages =
                 machine_alloc_aligned((tm_c7.end_page / 64 + 1) * sizeof *s->dirty_pages, 64);

@@ -9,19 +9,20 @@
  *     the page private first.  Objects are created on private pages.
  *  I3 owner[u] == n, u the first unit of an old object or the second one of a card: segment n's
  *     running execution has written it, and it stands in `written`.  Only n stores that value, and
- *     takes it back at the end.  With commit=pause only n may commit the object then.  With
- *     commit=log the bytes find conflicts early, but each is taken by a load and a store, so in a
- *     race two segments may go on: what is written is marked as read, too, so the one that commits
- *     first invalidates the other.
+ *     takes it back at the end.  The bytes find conflicts early, but each is taken by a load and a
+ *     store, so in a race two segments may go on: what is written is marked as read, too, so the
+ *     one that commits first finds the other among the readers (pause), or invalidates it (log).
  *  I4 The flag C7_WRITE_BARRIER of an object is clear only in the view of a segment whose running
  *     execution created the object, or owns all of it.  In segment 0 it is always set.
- *  I5 commit=pause: `stop` is odd exactly while one segment commits (or comes, or leaves); in a
- *     commit no other segment is in C7_RUNNING but for the moment until it sees that it is to wait,
- *     and all views agree with segment 0 but for what their own executions have written.
+ *  I5 commit=pause: `group` is not 0 exactly while segments commit; when a
+ *     member of it copies no other segment is in C7_RUNNING but for the moment until it sees that
+ *     it is to wait, and all views agree with segment 0 but for what their own executions have
+ *     written, and what members are copying.
  *  I6 commit=log: a segment's bit in holders[p] is set exactly while it may access page p.  To set
  *     a bit takes the inbox locks of all live segments; to commit to page p, the own one and those
- *     of its holders.  So while a segment has its own lock, the committed contents of the pages
- *     that it holds do not change, and nobody becomes a holder of anything.  (Pages that nobody has
+ *     of its holders (with the own one biased, see log.c, no lock at all if there are no others).
+ *     So while a segment has its own lock, the committed contents of the pages that it holds do not
+ *     change, and nobody becomes a holder of anything.  (Pages that nobody has
  *     a reference into are the exception: their new user becomes a holder at once.)
  *  I7 commit=log: what a segment sees on the pages that it holds is the committed state of one
  *     moment, the last one at which its inbox was empty, plus what its own execution did.  A block
@@ -49,10 +50,14 @@ enum {
     C7_LARGE_OFFSET =
         8, /* where a long object starts in its first unit: so its items are aligned to 16 */
     C7_SMALL_UNITS = 128,    /* longer objects have pages of their own, and cards */
+    C7_COPIED_WHOLE = 4,     /* units: of longer objects a commit stores the lines that differ */
     C7_BATCH_PAGES = 16,     /* made private at once, where nothing speaks against it */
     C7_BLOCK_ORDER = 4,      /* an allocation block has 2^this pages */
     C7_INBOX_ENTRIES = 2048, /* more go to the bitmap of pages */
     C7_VERSION_MAX = 255,    /* read versions are 1 .. this */
+    C7_BIAS_MIN =
+        64, /* commits without another thread at the inbox until it is biased, at first, */
+    C7_BIAS_MAX = 1 << 14,   /* and at most: it doubles whenever the bias is revoked */
     C7_LOSSES_PRIORITY = 12, /* commit=log: from then on the block runs with its inbox locked */
     C7_LENGTH_MIN = 1 << 10, /* tm_should_break: bytes */
     C7_LENGTH_MAX = 1 << 20,
@@ -107,18 +112,22 @@ struct c7_slots { /* free slots of one length, by unit; grows */
 };
 
 struct c7_segment {
-    struct c7_signal signal; /* first: engine.h's inline half knows it */
+    _Alignas(128) struct c7_signal signal; /* first: engine.h's inline half knows it */
 
     /* The inbox (commit=log).  All under `lock`, but `pending`, which its thread may look at
-     * without. */
-    _Alignas(128) _Atomic uint32_t lock; /* 0 free, 1 held */
-    _Atomic uint32_t pending;            /* not 0: messages or pages wait; a futex of tm_retry */
-    _Atomic uint32_t sleeping;           /* its thread sleeps on `pending` */
+     * without, and the bias.  On the line of the signal: who leaves a message signals, too. */
+    _Atomic uint32_t lock;     /* 0 free, 1 held */
+    _Atomic uint32_t pending;  /* not 0: messages or pages wait; a futex of tm_retry */
+    _Atomic uint32_t sleeping; /* its thread sleeps on `pending` */
     uint32_t messages;
-    bool overflow;                  /* some went to dirty_pages instead */
     struct c7_message *message;     /* [C7_INBOX_ENTRIES] */
-    uint64_t *dirty_pages;          /* bitmap by page number */
+    _Atomic bool biased;            /* its thread may commit without the lock, see log.c */
+    _Atomic bool unlocked_commit;   /* it does: set and reset by its thread */
+    bool overflow;                  /* some went to dirty_pages instead */
+    uint32_t quiet_commits;         /* of its thread since another one had the lock */
+    uint32_t quiet_wanted;          /* so many make it biased again */
     uint32_t dirty_low, dirty_high; /* pages from low to below high */
+    uint64_t *dirty_pages;          /* bitmap by page number */
 
     /* Written by its thread; read by others in conflicts, and by committers with commit=pause. */
     _Alignas(128) _Atomic uint32_t phase; /* enum c7_phase; a futex of whoever stops the others */
@@ -152,6 +161,7 @@ struct c7_segment {
     uintptr_t begin_end;
     struct c7_slots slots[C7_SMALL_UNITS + 1]; /* free memory of small objects by length */
     uint64_t commits;                          /* since the last thought about private pages */
+    bool hurried; /* commit=pause: the execution was signalled at a write, and has gone on */
     _Atomic uint64_t private_pages; /* made private since then; counted by committers, too */
     _Atomic int32_t borders; /* between pages in different states: that many mappings, about */
 };
@@ -160,13 +170,16 @@ struct c7_segment {
 enum { C7_ORDERS = 32 };
 
 struct c7_global {
-    /* commit=pause: odd while a segment has stopped the others.  A futex. */
-    _Alignas(128) _Atomic uint32_t stop;
+    /* commit=pause: bits of the segments that commit and have stopped the others, see pause.c.
+     * Those of them that have found readers.  A futex of who waits for the group to be empty. */
+    _Alignas(128) _Atomic uint64_t group;
+    _Atomic uint64_t disputed;
+    _Atomic uint32_t stop_wakes;
     _Atomic uint32_t stop_sleepers;
     /* The segment whose block is irrevocable or has priority, 0: none.  A futex. */
     _Alignas(128) _Atomic uint32_t token;
     _Atomic uint32_t token_sleepers;
-    /* Counts conflicts and commits that others noticed; a block's age is its value at the begin. */
+    /* Counts conflicts; a block's age is its value at the begin. */
     _Alignas(128) _Atomic uint64_t clock;
     /* More threads than segments. */
     _Alignas(128) _Atomic uint32_t changes; /* commits that wrote; a futex of tm_retry */
@@ -178,7 +191,6 @@ struct c7_global {
     /* Constant between start and stop. */
     _Alignas(128) enum c7_commit commit;
     bool alone;          /* one segment: nobody to stop, to tell, or to conflict with */
-    bool by_exchange;    /* owner bytes are taken by compare-and-swap */
     bool oversubscribed; /* more threads than segments */
     unsigned segments;   /* without segment 0 */
     unsigned threads;
@@ -374,6 +386,20 @@ TM_INLINE void tm_c7_copy(char *to, const char *from, uint32_t units) {
     }
 }
 
+/* The same, but lines that are equal are not stored to: they stay in the caches of others, who read
+ * them because of the next line, or the next object. */
+TM_INLINE void tm_c7_copy_changes(char *to, const char *from, uint32_t units) {
+    const uint32_t line = 64 / C7_UNIT;
+    for (; units >= line; units -= line, to += 64, from += 64) {
+        const tm_c7_v16 *old = (const tm_c7_v16 *)to, *new = (const tm_c7_v16 *)from;
+        const tm_c7_v16 changed =
+            (old[0] ^ new[0]) | (old[1] ^ new[1]) | (old[2] ^ new[2]) | (old[3] ^ new[3]);
+        if ((changed[0] | changed[1]) != 0)
+            tm_c7_copy(to, from, line);
+    }
+    tm_c7_copy(to, from, units);
+}
+
 /* A commit: the piece goes to segment 0, with the write barrier on.  The first unit by words,
  * because the processor forwards the block's latest stores to loads of the same size only. */
 TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
@@ -389,7 +415,16 @@ TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
         from[1] = second |= C7_HEADER_BARRIER; /* see C7_LARGE_OFFSET */
     to[0] = first;
     to[1] = second;
-    tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
+    if (tm_likely(c->units <= C7_COPIED_WHOLE))
+        tm_c7_copy((char *)(to + 2), (const char *)(from + 2), c->units - 1);
+    else
+        tm_c7_copy_changes((char *)(to + 2), (const char *)(from + 2), c->units - 1);
+}
+
+/* The line is about to be written, and another processor has it, perhaps: fetches it for that, so
+ * that a load before the store does not fetch it for reading first. */
+TM_INLINE void tm_c7_expect_store(const void *line) {
+    __asm__("prefetchw %0" ::"m"(*(const char *)line));
 }
 
 /* Behind it: others may own the object. */
@@ -408,7 +443,7 @@ TM_INLINE bool tm_c7_running(const struct c7_segment *s) {
 TM_INLINE void tm_c7_signal(struct c7_segment *s) { atomic_store(&s->signal.limit, 0); }
 /* The limit is itself again; reasons are looked at behind this, so none is lost. */
 TM_INLINE void tm_c7_unsignal(struct c7_segment *s) {
-    atomic_store(&s->signal.limit, s->block_end);
+    atomic_exchange(&s->signal.limit, s->block_end);
 }
 
 TM_INLINE void tm_c7_push(struct c7_chunks *list, struct c7_chunk chunk) {
@@ -417,17 +452,13 @@ TM_INLINE void tm_c7_push(struct c7_chunks *list, struct c7_chunk chunk) {
     *list->next++ = chunk;
 }
 
-/* One try to take the owner byte of the unit; false: somebody else has it.  With commit=log two may
- * believe to have it (I3), so it costs no atomic instruction. */
+/* One try to take the owner byte of the unit; false: somebody else has it.  Two may believe to have
+ * it (I3), so it costs no atomic instruction. */
 TM_INLINE bool tm_c7_try_own(const struct c7_segment *s, uint32_t unit) {
     _Atomic uint8_t *byte = &tm_c7.owner[unit];
     const uint8_t me = (uint8_t)s->number;
-    uint8_t owner = 0;
-    if (tm_c7.by_exchange)
-        /* Acquire: pairs with the release of whoever had it: its commit is there. */
-        return atomic_compare_exchange_strong_explicit(byte, &owner, me, memory_order_acquire,
-                                                       memory_order_relaxed);
-    owner = atomic_load_explicit(byte, memory_order_acquire);
+    /* Acquire: pairs with the release of whoever had it: its commit, or its message, is there. */
+    const uint8_t owner = atomic_load_explicit(byte, memory_order_acquire);
     if (tm_unlikely(owner != 0 && owner != me))
         return false;
     atomic_store_explicit(byte, me, memory_order_relaxed);

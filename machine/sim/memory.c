@@ -2,58 +2,99 @@
  * memory.c - caches, directory and page table of the simulated machine.  See memory.h.
  *
  * The model
- *  - Each core has an L1 and an L2; the L2 includes the L1.  Cores of a group share an L3, which
- *    includes all their L2s: a line that leaves the L3 leaves the whole group.  (True of Haswell;
- *    Cascade Lake's and Zen's L3 hold victims instead.  One rule for all, so that profiles differ
- * in numbers only.)
+ *  - Each core has an L1 and an L2.  The L2 includes the L1 and, as long as it can, evicts lines
+ * that are not in the L1 (it does not see the hits there, and would evict what is used most).
+ *  - Cores of a group share an L3, which includes all their L2s: a line that leaves the L3 leaves
+ * the whole group.  True of Haswell; Cascade Lake's and Zen's L3 hold victims instead.  One rule
+ * for all, so that profiles differ in numbers only.
  *  - A line in a private cache is shared or exclusive.  MESI's E and M are one state here: writing
  *    back costs nothing, so nobody can see the difference.
- *  - The directory knows for each line which cores hold it, which one exclusively, and which groups
- *    have it in their L3.  With more than 64 cores (groups) one bit stands for several: then it
- * means "perhaps", and their tags are looked at.
- *  - Requests that move a line between cores or take rights from others occupy the line until they
- *    are served; the next such request queues behind.  Reads that L3 or memory serves do not queue.
- *  - Latencies are those of the profile.  A write to a line that others share takes the longest of
- *    what fetching it and telling the farthest holder takes.
+ *  - The directory knows exactly which cores hold a line, which one exclusively, and which groups
+ *    have it in their L3.
+ *  - A line that travels (from another core, another group, memory) or whose holders are told to
+ *    drop it is busy until it has arrived; whoever needs it from outside of its own L2 meanwhile
+ *    queues.  Reads that the L3 serves do not keep others waiting.  A sibling that shares the L1
+ *    does not wait.
+ *  - Latencies are those of the profile.  A write to a line that others hold takes the longer of
+ *    fetching it and telling the farthest holder; in the own group, telling takes upgrade_cycles.
+ *  - A page fault clears the page through the caches of the core that takes it: its lines are then
+ *    in that core's L2, exclusively.  Lines of pages that were there from the start come from
+ * memory.
  *
- * Invariants
- *  M1 a line in a core's L1 is in its L2, and in its group's L3;
- *  M2 if a core holds a line exclusively, no other core holds it, and `owner` names that core;
- *  M3 (F in memory.h) a filter entry with a right implies its line in this core's L1, exclusively
- * if the right is to write; M4 a holder's bit is set (for up to 64 cores: exactly when it holds the
- * line).
+ * Invariants (sim_memory_check looks at all of them)
+ *  M1 a line in a core's L1 is in its L2 with the same right, and in its group's L3;
+ *  M2 holders and groups of the directory are exactly those whose L2 and L3 have the line;
+ *  M3 `owner` is the core that holds the line exclusively; it is then the only holder, its group
+ * the only group; M4 (F in memory.h) a filter entry with a right names a way of this core's L1 that
+ * has the line of that address, with at least this right, and the way knows the entry.
  */
 #include "memory.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 
 #define NO_FRAME UINT32_MAX
+#define NOBODY UINT32_MAX
 
-/* A set-associative cache.  A tag is a physical line + 1; 0 is an empty way. */
+/*
+ * A set-associative cache.  A tag is a physical line + 1; 0 is an empty way.  What belongs to a set
+ * lies together, so that the host misses once or twice and not for each array: an index is set *
+ * stride
+ * + way, and the arrays begin `ways` apart in one block.
+ */
 struct cache {
-    uint32_t *tag;   /* [set * ways + way] */
-    uint32_t *stamp; /* likewise: when it was used last (LRU) */
-    uint8_t *right;  /* likewise: enum sim_right; private caches only */
-    uint64_t *tree;  /* [set] tree-PLRU: one bit for each inner node */
-    uint32_t now;
-    uint32_t sets, ways;
-    uint32_t mask; /* sets - 1 where that is a power of two, else 0 */
+    uint32_t *tag;
+    uint32_t *stamp; /* when it was used last; L1: also written by sim_memory_hit */
+    uint32_t
+        *link; /* L1: the line's index in L2.  L2: its index in L1 + 1, 0: not there.  L3: none */
+    uint32_t
+        *rights; /* L2: enum sim_right.  L1: that, and the filter entries, see back_of.  L3: none */
+    uint32_t now; /* the stamps' clock */
+    uint32_t sets, ways, stride;
+    uint32_t outside; /* an index that is no way's: of hits outside of all regions */
+    uint32_t mask;    /* sets - 1; power_of_two only */
+    bool power_of_two;
     enum sim_replacement replacement;
+    void *block;
 };
 
 struct core {
     struct cache l1, l2;
-    uint16_t *back; /* [L1 way * smt + sibling] index of its filter entry + 1, 0: none */
     unsigned group, socket;
+};
+
+/*
+ * A set of numbers: the cores, or the groups, that have a line.  Machines of up to 64: a bit each.
+ * Larger ones: 0 the empty set, number << 1 | 1 a set of one, otherwise a pointer to a wide set of
+ * at least two; most lines have one holder, and what counters cost does not depend on the machine's
+ * size.
+ */
+typedef uint64_t members;
+
+struct wide {
+    struct wide *made_before; /* chain of all */
+    struct wide *free_next;
+    uint32_t count;
+    uint64_t word[];
+};
+
+struct universe {
+    unsigned size, words;
+    struct wide *made, *free;
 };
 
 /* The directory's entry of a line. */
 struct line {
-    uint64_t holders;    /* cores, one bit for core_step of them */
-    uint64_t groups;     /* L3s, one bit for group_step of them */
+    members holders;     /* cores */
+    members groups;      /* L3s */
     uint64_t busy_until; /* ticks */
     uint16_t owner;      /* the core that holds it exclusively, or NO_CORE */
 };
@@ -75,13 +116,15 @@ struct sim_memory {
     struct sim_profile profile;
     unsigned cores, groups, threads, smt;
     unsigned line_shift, page_shift, lines_shift; /* lines a page, as a shift */
-    unsigned core_step, group_step;
+    struct universe core_sets, group_sets;
     struct core *core;
     struct cache *l3; /* [group] */
     struct sim_port *port;
     struct line **frame; /* [frame] its lines */
     uint8_t *anonymous;  /* [frame] belongs to no object */
     uint32_t frames, frames_room;
+    uint32_t *free_frame; /* frames that are gone, used again last in first out; room as above */
+    uint32_t free_frames;
     struct map pages, objects;
     struct {
         uint64_t page; /* + 1 */
@@ -89,89 +132,192 @@ struct sim_memory {
     } tlb[TLB_SIZE];
     struct region region[REGIONS_MAX];
     unsigned regions;
+    bool outside; /* a filter may have entries of addresses outside of all regions */
     uint64_t random;
     uint64_t ticks_per_fault;
     sim_line_event *event;
     void *event_context;
 };
 
+/* In the middle of a simulated access nobody can take an error. */
+static _Noreturn void no_memory(void) {
+    fputs("sim: out of memory for the simulated machine's directory and page table\n", stderr);
+    abort();
+}
+
+/* ---- sets ---------------------------------------------------------------------------------- */
+
+static const struct wide *wide_of(members s) { return (const struct wide *)(uintptr_t)s; }
+
+static bool set_has(const struct universe *u, members s, unsigned i) {
+    if (u->size <= 64)
+        return (s >> i & 1) != 0;
+    if (s == 0 || (s & 1) != 0)
+        return s == ((uint64_t)i << 1 | 1);
+    return (wide_of(s)->word[i / 64] >> i % 64 & 1) != 0;
+}
+
+/* The least member that is at least `from`, or NOBODY. */
+static unsigned set_next(const struct universe *u, members s, unsigned from) {
+    if (from >= u->size)
+        return NOBODY;
+    if (u->size <= 64) {
+        s = s >> from << from;
+        return s == 0 ? NOBODY : (unsigned)__builtin_ctzll(s);
+    }
+    if (s == 0)
+        return NOBODY;
+    if ((s & 1) != 0)
+        return s >> 1 >= from ? (unsigned)(s >> 1) : NOBODY;
+    const struct wide *w = wide_of(s);
+    unsigned i = from / 64;
+    uint64_t bits = w->word[i] >> from % 64 << from % 64;
+    while (bits == 0)
+        if (++i == u->words)
+            return NOBODY;
+        else
+            bits = w->word[i];
+    return i * 64 + (unsigned)__builtin_ctzll(bits);
+}
+
+/* Has the set a member other than `i`? */
+static bool set_has_other(const struct universe *u, members s, unsigned i) {
+    if (u->size <= 64)
+        return (s & ~(UINT64_C(1) << i)) != 0;
+    if (s == 0 || (s & 1) != 0)
+        return s != 0 && s != ((uint64_t)i << 1 | 1);
+    return true; /* wide: at least two */
+}
+
+static struct wide *wide_take(struct universe *u) {
+    struct wide *w = u->free;
+    if (w != NULL) {
+        u->free = w->free_next;
+    } else {
+        w = malloc(sizeof *w + u->words * sizeof w->word[0]);
+        if (w == NULL)
+            no_memory();
+        w->made_before = u->made;
+        u->made = w;
+    }
+    memset(w->word, 0, u->words * sizeof w->word[0]);
+    w->count = 0;
+    return w;
+}
+
+static void wide_give(struct universe *u, struct wide *w) {
+    w->free_next = u->free;
+    u->free = w;
+}
+
+static void set_add(struct universe *u, members *s, unsigned i) {
+    if (u->size <= 64) {
+        *s |= UINT64_C(1) << i;
+    } else if (*s == 0) {
+        *s = (uint64_t)i << 1 | 1;
+    } else if (*s != ((uint64_t)i << 1 | 1)) {
+        if ((*s & 1) != 0) {
+            struct wide *w = wide_take(u);
+            w->word[(*s >> 1) / 64] |= UINT64_C(1) << (*s >> 1) % 64;
+            w->count = 1;
+            *s = (uintptr_t)w;
+        }
+        struct wide *w = (struct wide *)(uintptr_t)*s;
+        const uint64_t bit = UINT64_C(1) << i % 64;
+        w->count += (w->word[i / 64] & bit) == 0;
+        w->word[i / 64] |= bit;
+    }
+}
+
+static void set_remove(struct universe *u, members *s, unsigned i) {
+    if (u->size <= 64) {
+        *s &= ~(UINT64_C(1) << i);
+    } else if (*s == 0 || (*s & 1) != 0) {
+        if (*s == ((uint64_t)i << 1 | 1))
+            *s = 0;
+    } else {
+        struct wide *w = (struct wide *)(uintptr_t)*s;
+        const uint64_t bit = UINT64_C(1) << i % 64;
+        w->count -= (w->word[i / 64] & bit) != 0;
+        w->word[i / 64] &= ~bit;
+        if (w->count == 1) {
+            *s = (uint64_t)set_next(u, *s, 0) << 1 | 1;
+            wide_give(u, w);
+        }
+    }
+}
+
+static void universe_open(struct universe *u, unsigned size) {
+    *u = (struct universe){.size = size, .words = (size + 63) / 64};
+}
+
+static void universe_close(struct universe *u) {
+    while (u->made != NULL) {
+        struct wide *w = u->made;
+        u->made = w->made_before;
+        free(w);
+    }
+}
+
 /* ---- caches -------------------------------------------------------------------------------- */
 
 static bool cache_open(struct cache *c, const struct sim_cache_profile *p, unsigned line_bytes,
-                       bool rights) {
-    c->ways = p->ways;
-    c->sets = (uint32_t)(p->size_bytes / line_bytes / p->ways);
+                       bool private) {
+    c->ways = p->ways > 0 ? p->ways : 1;
+    c->sets = (uint32_t)(p->size_bytes / line_bytes / c->ways);
     if (c->sets == 0)
         c->sets = 1;
-    c->mask = (c->sets & (c->sets - 1)) == 0 ? c->sets - 1 : 0;
+    c->stride = (private ? 4 : 2) * c->ways;
+    c->outside = c->sets * c->stride;
+    c->power_of_two = (c->sets & (c->sets - 1)) == 0;
+    c->mask = c->sets - 1;
     c->replacement = p->replacement;
-    const size_t n = (size_t)c->sets * c->ways;
-    c->tag = calloc(n, sizeof *c->tag);
-    c->stamp = calloc(n + 1, sizeof *c->stamp); /* one more: of hits outside of all regions */
-    c->right = rights ? calloc(n, sizeof *c->right) : NULL;
-    c->tree = p->replacement == SIM_TREE_PLRU ? calloc(c->sets, sizeof *c->tree) : NULL;
-    return c->tag != NULL && c->stamp != NULL && (!rights || c->right != NULL) &&
-           (p->replacement != SIM_TREE_PLRU || c->tree != NULL);
+    /* Zeroed by the host's kernel when it is touched, which the larger part may never be. */
+    c->block = calloc((size_t)c->sets * c->stride + c->ways + 1 + HOST_LINE / sizeof *c->tag,
+                      sizeof *c->tag);
+    if (c->block == NULL)
+        return false;
+    c->tag = (uint32_t *)(((uintptr_t)c->block + HOST_LINE - 1) & ~(uintptr_t)(HOST_LINE - 1));
+    c->stamp = c->tag + c->ways;
+    c->link = private ? c->tag + (size_t)2 * c->ways : NULL;
+    c->rights = private ? c->tag + (size_t)3 * c->ways : NULL;
+    return true;
 }
 
-static void cache_close(struct cache *c) {
-    free(c->tag);
-    free(c->stamp);
-    free(c->right);
-    free(c->tree);
-}
+static void cache_close(struct cache *c) { free(c->block); }
 
-static uint32_t set_of(const struct cache *c, uint32_t line) {
-    return c->sets == 1 ? 0 : c->mask != 0 ? line & c->mask : line % c->sets;
+/* Index of the first way of the line's set. */
+static inline uint32_t set_of(const struct cache *c, uint32_t line) {
+    return (c->power_of_two ? line & c->mask : line % c->sets) * c->stride;
 }
 
 enum { NO_WAY = UINT32_MAX };
 
 /* Index of the way that has the line, or NO_WAY. */
-static uint32_t cache_find(const struct cache *c, uint32_t line) {
-    const uint32_t first = set_of(c, line) * c->ways;
+static inline uint32_t cache_find(const struct cache *c, uint32_t line) {
+    const uint32_t first = set_of(c, line);
+#ifdef __SSE2__
+    if (c->ways % 8 == 0) { /* without branches that nobody could predict */
+        const __m128i wanted = _mm_set1_epi32((int)(line + 1));
+        for (uint32_t w = first; w < first + c->ways; w += 8) {
+            const __m128i low = _mm_load_si128((const __m128i *)(const void *)&c->tag[w]);
+            const __m128i high = _mm_load_si128((const __m128i *)(const void *)&c->tag[w + 4]);
+            const __m128i found =
+                _mm_packs_epi32(_mm_cmpeq_epi32(low, wanted), _mm_cmpeq_epi32(high, wanted));
+            const unsigned bits = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(found, found)) & 0xff;
+            if (bits != 0)
+                return w + (unsigned)__builtin_ctz(bits);
+        }
+        return NO_WAY;
+    }
+#endif
     for (uint32_t w = first; w < first + c->ways; w++)
         if (c->tag[w] == line + 1)
             return w;
     return NO_WAY;
 }
 
-/* Tree-PLRU over the next power of two of ways: every node on the way to it points elsewhere. */
-static void tree_touch(struct cache *c, uint32_t way) {
-    const uint32_t set = way / c->ways, w = way % c->ways;
-    unsigned leaves = 1;
-    while (leaves < c->ways)
-        leaves *= 2;
-    unsigned node = 1;
-    for (unsigned half = leaves / 2; half > 0; half /= 2) {
-        const bool upper = (w & half) != 0;
-        if (upper)
-            c->tree[set] &= ~(UINT64_C(1) << node);
-        else
-            c->tree[set] |= UINT64_C(1) << node;
-        node = 2 * node + upper;
-    }
-}
-
-static uint32_t tree_victim(const struct cache *c, uint32_t set) {
-    unsigned leaves = 1;
-    while (leaves < c->ways)
-        leaves *= 2;
-    unsigned node = 1, w = 0;
-    for (unsigned half = leaves / 2; half > 0; half /= 2) {
-        /* Not into a half that has no ways. */
-        const bool upper = (c->tree[set] >> node & 1) != 0 && w + half < c->ways;
-        w += upper ? half : 0;
-        node = 2 * node + upper;
-    }
-    return w;
-}
-
-static void cache_touch(struct cache *c, uint32_t way) {
-    c->stamp[way] = ++c->now;
-    if (c->tree != NULL)
-        tree_touch(c, way);
-}
+static void cache_touch(struct cache *c, uint32_t way) { c->stamp[way] = ++c->now; }
 
 static uint64_t next_random(struct sim_memory *m) {
     m->random ^= m->random << 13;
@@ -180,21 +326,62 @@ static uint64_t next_random(struct sim_memory *m) {
     return m->random;
 }
 
-/* The way that a new line takes: an empty one, or the victim's. */
-static uint32_t cache_place(struct sim_memory *m, const struct cache *c, uint32_t line) {
-    const uint32_t set = set_of(c, line), first = set * c->ways;
-    for (uint32_t w = first; w < first + c->ways; w++)
-        if (c->tag[w] == 0)
-            return w;
-    if (c->replacement == SIM_RANDOM)
-        return first + (uint32_t)(next_random(m) % c->ways);
-    if (c->replacement == SIM_TREE_PLRU)
-        return first + tree_victim(c, set);
-    uint32_t oldest = first;
-    for (uint32_t w = first + 1; w < first + c->ways; w++)
-        if ((int32_t)(c->stamp[w] - c->stamp[oldest]) < 0)
-            oldest = w;
-    return oldest;
+/* How long ago the most recently used of `n` ways was used. */
+static uint32_t age_of_newest(const struct cache *c, uint32_t first, uint32_t n) {
+    uint32_t age = UINT32_MAX;
+    for (uint32_t w = first; w < first + n; w++)
+        age = c->now - c->stamp[w] < age ? c->now - c->stamp[w] : age;
+    return age;
+}
+
+/*
+ * Tree-PLRU, exactly, from the stamps: an inner node of the tree points away from the half that was
+ * used last, and that is the half which has the newest stamp.  So hits need not know about trees.
+ * The lower half is the larger one where ways are no power of two.
+ */
+static uint32_t tree_victim(const struct cache *c, uint32_t first) {
+    uint32_t n = c->ways;
+    while (n > 1) {
+        const uint32_t low = (n + 1) / 2;
+        if (age_of_newest(c, first, low) >= age_of_newest(c, first + low, n - low)) {
+            n = low;
+        } else {
+            first += low;
+            n -= low;
+        }
+    }
+    return first;
+}
+
+/*
+ * The way that a new line takes: the first empty one, or the victim's.  An L2 spares what is in the
+ * L1 while it can.  One pass without branches: the way of the largest rank, which is whether it is
+ * empty, whether it need not be spared, and how long ago it was used.
+ */
+static uint32_t cache_place(struct sim_memory *m, const struct cache *c, uint32_t line,
+                            bool spare_linked) {
+    enum { WAY_BITS = 16 };
+    const uint64_t empty = UINT64_C(1) << 63, unlinked = UINT64_C(1) << 62;
+    const uint32_t first = set_of(c, line);
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < c->ways; i++) {
+        const uint32_t w = first + i;
+        /* Ages are right when the stamps have wrapped around, too. */
+        uint64_t rank = (uint64_t)(c->now - c->stamp[w]) << WAY_BITS | i;
+        if (spare_linked)
+            rank |= c->link[w] == 0 ? unlinked : 0;
+        rank = c->tag[w] == 0 ? empty | (c->ways - i) : rank;
+        largest = rank > largest ? rank : largest;
+    }
+    if ((largest & empty) != 0)
+        return first + c->ways - (uint32_t)(largest & ~empty);
+    const uint32_t oldest = first + (uint32_t)(largest & ((1U << WAY_BITS) - 1));
+    if (c->replacement == SIM_LRU)
+        return oldest;
+    const uint32_t victim = c->replacement == SIM_RANDOM
+                                ? first + (uint32_t)(next_random(m) % c->ways)
+                                : tree_victim(c, first);
+    return (largest & unlinked) != 0 && c->link[victim] != 0 ? oldest : victim;
 }
 
 /* ---- the directory ------------------------------------------------------------------------- */
@@ -203,25 +390,37 @@ static struct line *line_of(const struct sim_memory *m, uint32_t line) {
     return &m->frame[line >> m->lines_shift][line & ((1U << m->lines_shift) - 1)];
 }
 
-static uint64_t core_bit(const struct sim_memory *m, unsigned core) {
-    return UINT64_C(1) << core / m->core_step;
-}
-static uint64_t group_bit(const struct sim_memory *m, unsigned group) {
-    return UINT64_C(1) << group / m->group_step;
+/* An L1's `rights` hold the right and, for each of two siblings, the index of the filter entry that
+ * names the way + 1, or 0. */
+enum { RIGHT_BITS = 4, BACK_BITS = 12 };
+_Static_assert((enum sim_right)(1 << RIGHT_BITS) > SIM_WRITE && SIM_FILTER_SIZE < 1 << BACK_BITS &&
+                   RIGHT_BITS + 2 * BACK_BITS <= 32,
+               "a right and two filter entries fit");
+
+static enum sim_right right_of(uint32_t rights) {
+    return (enum sim_right)(rights & ((1U << RIGHT_BITS) - 1));
 }
 
-/* The filter entries of an L1 way lose their right, or what is above `keep`. */
+static void set_right(uint32_t *rights, enum sim_right right) {
+    *rights = *rights >> RIGHT_BITS << RIGHT_BITS | (uint32_t)right;
+}
+
+static unsigned back_shift(unsigned sibling) { return RIGHT_BITS + sibling * BACK_BITS; }
+
+static unsigned back_of(uint32_t rights, unsigned sibling) {
+    return rights >> back_shift(sibling) & ((1U << BACK_BITS) - 1);
+}
+
+/* The filter entries of an L1 way lose what is above `keep`. */
 static void clear_filters(struct sim_memory *m, unsigned core, uint32_t way, enum sim_right keep) {
-    struct core *c = &m->core[core];
+    const uint32_t rights = m->core[core].l1.rights[way];
     for (unsigned s = 0; s < m->smt; s++) {
-        uint16_t *back = &c->back[way * m->smt + s];
-        if (*back == 0)
+        const unsigned back = back_of(rights, s);
+        if (back == 0)
             continue;
-        struct sim_filter_entry *e = &m->port[core + s * m->cores].filter[*back - 1];
+        struct sim_filter_entry *e = &m->port[core + s * m->cores].filter[back - 1];
         if (e->way == way && e->right > (uint32_t)keep)
             e->right = keep;
-        if (keep == SIM_NONE)
-            *back = 0;
     }
 }
 
@@ -233,43 +432,53 @@ static void tell(struct sim_memory *m, unsigned core, uint32_t line, unsigned by
 
 static void drop_from_l1(struct sim_memory *m, unsigned core, uint32_t way, unsigned by,
                          bool evicted, bool for_write) {
-    struct cache *l1 = &m->core[core].l1;
-    tell(m, core, l1->tag[way] - 1, by, evicted, for_write);
+    struct core *c = &m->core[core];
+    tell(m, core, c->l1.tag[way] - 1, by, evicted, for_write);
     clear_filters(m, core, way, SIM_NONE);
-    l1->tag[way] = 0;
+    c->l1.rights[way] = 0;
+    c->l2.link[c->l1.link[way]] = 0;
+    c->l1.tag[way] = 0;
 }
 
-/* The core has the line no more.  `entry`: the line's, which forgets the core. */
-static void drop_from_core(struct sim_memory *m, unsigned core, uint32_t line, struct line *entry,
-                           unsigned by, bool evicted, bool for_write) {
+/* The line leaves this way of the core's L2, and with it the core. */
+static void drop_from_l2(struct sim_memory *m, unsigned core, uint32_t way, struct line *entry,
+                         unsigned by, bool evicted, bool for_write) {
     struct core *c = &m->core[core];
-    uint32_t way = cache_find(&c->l2, line);
-    if (way == NO_WAY)
-        return;
+    if (c->l2.link[way] != 0)
+        drop_from_l1(m, core, c->l2.link[way] - 1, by, evicted, for_write);
     c->l2.tag[way] = 0;
-    way = cache_find(&c->l1, line);
-    if (way != NO_WAY)
-        drop_from_l1(m, core, way, by, evicted, for_write);
-    if (m->core_step == 1)
-        entry->holders &= ~core_bit(m, core);
+    set_remove(&m->core_sets, &entry->holders, core);
     if (entry->owner == core)
         entry->owner = NO_CORE;
 }
 
-/* The exclusive owner keeps a shared copy. */
-static void downgrade(struct sim_memory *m, unsigned core, uint32_t line, unsigned by) {
-    struct core *c = &m->core[core];
-    uint32_t way = cache_find(&c->l2, line);
-    if (way != NO_WAY)
-        c->l2.right[way] = SIM_READ;
-    way = cache_find(&c->l1, line);
-    if (way != NO_WAY) {
-        tell(m, core, line, by, false, false);
-        c->l1.right[way] = SIM_READ;
-        clear_filters(m, core, way, SIM_READ);
-    }
+/* The holder has the line no more. */
+static void drop_from_core(struct sim_memory *m, unsigned core, uint32_t line, struct line *entry,
+                           unsigned by, bool evicted, bool for_write) {
+    drop_from_l2(m, core, cache_find(&m->core[core].l2, line), entry, by, evicted, for_write);
 }
 
+static void drop_from_l3(struct sim_memory *m, unsigned group, uint32_t line, struct line *entry) {
+    struct cache *l3 = &m->l3[group];
+    l3->tag[cache_find(l3, line)] = 0;
+    set_remove(&m->group_sets, &entry->groups, group);
+}
+
+/* The exclusive owner keeps a shared copy. */
+static void downgrade(struct sim_memory *m, unsigned core, uint32_t line, struct line *entry,
+                      unsigned by) {
+    struct core *c = &m->core[core];
+    const uint32_t way = cache_find(&c->l2, line);
+    if (c->l2.link[way] != 0) {
+        tell(m, core, line, by, false, false);
+        set_right(&c->l1.rights[c->l2.link[way] - 1], SIM_READ);
+        clear_filters(m, core, c->l2.link[way] - 1, SIM_READ);
+    }
+    c->l2.rights[way] = SIM_READ;
+    entry->owner = NO_CORE;
+}
+
+/* Cycles of a transfer from another core's cache, or another group's L3. */
 static unsigned distance(const struct sim_memory *m, unsigned core, unsigned group) {
     const struct core *c = &m->core[core];
     const struct sim_profile *p = &m->profile;
@@ -278,132 +487,107 @@ static unsigned distance(const struct sim_memory *m, unsigned core, unsigned gro
                                                        : p->transfer_remote_cycles;
 }
 
-/* All other cores lose the line.  Returns the cycles that telling the farthest takes, 0: nobody. */
+/* Nobody else has the line any more.  Returns the cycles that telling the farthest takes, 0: nobody
+ * was told. */
 static unsigned invalidate_others(struct sim_memory *m, unsigned core, uint32_t line,
                                   struct line *entry, unsigned by) {
+    const unsigned own = m->core[core].group;
     unsigned farthest = 0;
-    const uint64_t before = entry->holders;
-    for (uint64_t bits = before; bits != 0; bits &= bits - 1) {
-        const unsigned first = (unsigned)__builtin_ctzll(bits) * m->core_step;
-        for (unsigned c = first; c < first + m->core_step && c < m->cores; c++) {
-            if (c == core || (m->core_step > 1 && cache_find(&m->core[c].l2, line) == NO_WAY))
-                continue;
-            const unsigned cycles = m->core[c].group == m->core[core].group
-                                        ? m->profile.upgrade_cycles
-                                        : distance(m, core, m->core[c].group);
-            farthest = cycles > farthest ? cycles : farthest;
-            m->port[by].invalidated++;
-            drop_from_core(m, c, line, entry, by, false, true);
-        }
+    for (unsigned c = 0; (c = set_next(&m->core_sets, entry->holders, c)) != NOBODY; c++) {
+        if (c == core)
+            continue;
+        if (m->core[c].group == own && farthest < m->profile.upgrade_cycles)
+            farthest = m->profile.upgrade_cycles;
+        m->port[by].invalidated++;
+        drop_from_core(m, c, line, entry, by, false, true);
     }
-    entry->holders &= core_bit(m, core);
+    /* Cores of other groups are told through their L3s, which have all that they have. */
+    for (unsigned g = 0; (g = set_next(&m->group_sets, entry->groups, g)) != NOBODY; g++) {
+        if (g == own)
+            continue;
+        const unsigned cycles = distance(m, core, g);
+        farthest = cycles > farthest ? cycles : farthest;
+        drop_from_l3(m, g, line, entry);
+    }
     return farthest;
 }
 
-/* The other groups' L3s lose the line. */
-static unsigned invalidate_groups(struct sim_memory *m, unsigned core, uint32_t line,
-                                  struct line *entry) {
-    const unsigned own = m->core[core].group;
-    unsigned farthest = 0;
-    for (uint64_t bits = entry->groups; bits != 0; bits &= bits - 1) {
-        const unsigned first = (unsigned)__builtin_ctzll(bits) * m->group_step;
-        for (unsigned g = first; g < first + m->group_step && g < m->groups; g++) {
-            const uint32_t way = g == own ? NO_WAY : cache_find(&m->l3[g], line);
-            if (way == NO_WAY)
-                continue;
-            m->l3[g].tag[way] = 0;
-            const unsigned cycles = distance(m, core, g);
-            farthest = cycles > farthest ? cycles : farthest;
-        }
-    }
-    entry->groups &= group_bit(m, own);
-    return farthest;
+/* Has anybody but this core the line, or another group's L3? */
+static bool others_hold(const struct sim_memory *m, unsigned core, const struct line *entry) {
+    return set_has_other(&m->core_sets, entry->holders, core) ||
+           set_has_other(&m->group_sets, entry->groups, m->core[core].group);
 }
 
-/* Does anybody but this core hold the line, or another group's L3? */
-static bool others_hold(const struct sim_memory *m, unsigned core, uint32_t line,
-                        const struct line *entry) {
-    const unsigned own = m->core[core].group;
-    if ((entry->groups & ~(m->group_step == 1 ? group_bit(m, own) : 0)) != 0)
-        for (unsigned g = 0; g < m->groups; g++)
-            if (g != own && (entry->groups & group_bit(m, g)) != 0 &&
-                cache_find(&m->l3[g], line) != NO_WAY)
-                return true;
-    if (m->core_step == 1)
-        return (entry->holders & ~core_bit(m, core)) != 0;
-    for (uint64_t bits = entry->holders; bits != 0; bits &= bits - 1) {
-        const unsigned first = (unsigned)__builtin_ctzll(bits) * m->core_step;
-        for (unsigned c = first; c < first + m->core_step && c < m->cores; c++)
-            if (c != core && cache_find(&m->core[c].l2, line) != NO_WAY)
-                return true;
-    }
-    return false;
+/* The nearest other group that has the line in its L3, in cycles; 0: none. */
+static unsigned nearest_group(const struct sim_memory *m, unsigned core, const struct line *entry) {
+    const unsigned n = m->profile.groups_per_socket, first = m->core[core].socket * n;
+    const unsigned g = set_next(&m->group_sets, entry->groups, first);
+    if (g != NOBODY && g < first + n)
+        return distance(m, core, g);
+    return entry->groups == 0 ? 0 : m->profile.transfer_remote_cycles;
 }
 
 /* ---- filling ------------------------------------------------------------------------------- */
 
-static void fill_l3(struct sim_memory *m, unsigned group, uint32_t line, unsigned by) {
+static void fill_l3(struct sim_memory *m, unsigned group, uint32_t line, struct line *entry,
+                    unsigned by) {
     struct cache *l3 = &m->l3[group];
-    uint32_t way = cache_find(l3, line);
-    if (way == NO_WAY) {
-        way = cache_place(m, l3, line);
-        if (l3->tag[way] != 0) {
-            const uint32_t victim = l3->tag[way] - 1;
-            struct line *entry = line_of(m, victim);
-            const unsigned cores = m->profile.cores_per_group;
-            for (unsigned c = group * cores; c < (group + 1) * cores; c++)
-                if ((entry->holders & core_bit(m, c)) != 0)
-                    drop_from_core(m, c, victim, entry, by, true, false);
-            if (m->group_step == 1)
-                entry->groups &= ~group_bit(m, group);
-        }
-        l3->tag[way] = line + 1;
-        line_of(m, line)->groups |= group_bit(m, group);
+    const uint32_t way = cache_place(m, l3, line, false);
+    if (l3->tag[way] != 0) {
+        const uint32_t victim = l3->tag[way] - 1;
+        struct line *left = line_of(m, victim);
+        const unsigned first = group * m->profile.cores_per_group;
+        const unsigned end = first + m->profile.cores_per_group;
+        for (unsigned c = first;
+             (c = set_next(&m->core_sets, left->holders, c)) != NOBODY && c < end; c++)
+            drop_from_core(m, c, victim, left, by, true, false);
+        set_remove(&m->group_sets, &left->groups, group);
     }
+    l3->tag[way] = line + 1;
+    set_add(&m->group_sets, &entry->groups, group);
     cache_touch(l3, way);
 }
 
-static void fill_l2(struct sim_memory *m, unsigned core, uint32_t line, enum sim_right right,
-                    unsigned by) {
+static uint32_t fill_l2(struct sim_memory *m, unsigned core, uint32_t line, struct line *entry,
+                        enum sim_right right, unsigned by) {
     struct cache *l2 = &m->core[core].l2;
-    const uint32_t way = cache_place(m, l2, line);
-    if (l2->tag[way] != 0) {
-        const uint32_t victim = l2->tag[way] - 1;
-        drop_from_core(m, core, victim, line_of(m, victim), by, true, false);
-    }
+    const uint32_t way = cache_place(m, l2, line, true);
+    if (l2->tag[way] != 0)
+        drop_from_l2(m, core, way, line_of(m, l2->tag[way] - 1), by, true, false);
     l2->tag[way] = line + 1;
-    l2->right[way] = (uint8_t)right;
+    l2->rights[way] = right;
+    l2->link[way] = 0;
     cache_touch(l2, way);
-    line_of(m, line)->holders |= core_bit(m, core);
+    set_add(&m->core_sets, &entry->holders, core);
+    if (right == SIM_WRITE)
+        entry->owner = (uint16_t)core;
+    return way;
 }
 
-static uint32_t fill_l1(struct sim_memory *m, unsigned core, uint32_t line, enum sim_right right,
-                        unsigned by) {
+/* An empty way of the L1 for the line. */
+static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t line, unsigned by) {
     struct cache *l1 = &m->core[core].l1;
-    const uint32_t way = cache_place(m, l1, line);
+    const uint32_t way = cache_place(m, l1, line, false);
     if (l1->tag[way] != 0)
         drop_from_l1(m, core, way, by, true, false);
-    l1->tag[way] = line + 1;
-    l1->right[way] = (uint8_t)right;
-    cache_touch(l1, way);
     return way;
 }
 
 /* The filter knows that this virtual line is in the way. */
-static void enter_filter(struct sim_memory *m, unsigned thread, uintptr_t address, uint32_t way,
-                         enum sim_right right) {
-    struct core *c = &m->core[thread % m->cores];
+static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, uintptr_t address,
+                         uint32_t way) {
+    uint32_t *rights = &m->core[core].l1.rights[way];
     struct sim_port *p = &m->port[thread];
     const uintptr_t virtual_line = address >> m->line_shift;
     const unsigned index = virtual_line & (SIM_FILTER_SIZE - 1);
-    uint16_t *back = &c->back[way * m->smt + thread / m->cores];
-    if (*back != 0 && *back != index + 1) { /* a second name of the line */
-        struct sim_filter_entry *e = &p->filter[*back - 1];
+    const unsigned sibling = thread != core, back = back_of(*rights, sibling);
+    if (back != 0 && back != index + 1) { /* a second name of the line */
+        struct sim_filter_entry *e = &p->filter[back - 1];
         if (e->way == way)
             e->right = SIM_NONE;
     }
-    *back = (uint16_t)(index + 1);
-    p->filter[index] = (struct sim_filter_entry){virtual_line, (uint32_t)right, way};
+    *rights ^= (back ^ (index + 1)) << back_shift(sibling);
+    p->filter[index] = (struct sim_filter_entry){virtual_line, (uint32_t)right_of(*rights), way};
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -430,7 +614,7 @@ static void map_put(struct map *t, uint64_t key, uint32_t frame) {
     if (2 * t->used > t->mask) {
         struct map larger;
         if (!map_open(&larger, 2 * (t->mask + 1)))
-            abort(); /* the simulated machine's own memory: nothing sensible can be done */
+            no_memory();
         for (uint64_t i = 0; i <= t->mask; i++)
             if (t->key[i] != 0 && t->frame[i] != NO_FRAME) {
                 const uint64_t at = map_find(&larger, t->key[i]);
@@ -460,19 +644,26 @@ static const struct region *region_of(const struct sim_memory *m, uintptr_t addr
 }
 
 static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
+    if (m->free_frames > 0) {
+        const uint32_t frame = m->free_frame[--m->free_frames];
+        m->anonymous[frame] = anonymous;
+        return frame;
+    }
     if (m->frames == m->frames_room) {
         const uint32_t room = m->frames_room == 0 ? 4096 : 2 * m->frames_room;
         struct line **frames = realloc(m->frame, room * sizeof(struct line *));
-        uint8_t *kinds = frames != NULL ? realloc(m->anonymous, room) : NULL;
-        if (kinds == NULL)
-            abort(); /* as above */
+        uint8_t *kinds = realloc(m->anonymous, room);
+        uint32_t *unused = realloc(m->free_frame, room * sizeof(uint32_t));
+        if (frames == NULL || kinds == NULL || unused == NULL)
+            no_memory();
         m->frame = frames;
         m->anonymous = kinds;
+        m->free_frame = unused;
         m->frames_room = room;
     }
     struct line *lines = calloc((size_t)1 << m->lines_shift, sizeof *lines);
-    if (lines == NULL)
-        abort();
+    if (lines == NULL || m->frames == UINT32_MAX >> m->lines_shift) /* of 32-bit line numbers */
+        no_memory();
     for (uint32_t i = 0; i < 1U << m->lines_shift; i++)
         lines[i].owner = NO_CORE;
     m->frame[m->frames] = lines;
@@ -482,20 +673,23 @@ static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
 
 enum { OBJECT_BITS = 44 };
 
-/* The page's frame, given one now if it has none; *fault says whether that takes a page fault. */
-static uint32_t touch_page(struct sim_memory *m, const struct region *r, uint64_t page,
-                           bool *fault) {
+/* The page's frame, given one now if it has none; *fault says whether that takes a page fault,
+ * *new whether the frame is new. */
+static uint32_t touch_page(struct sim_memory *m, const struct region *r, uint64_t page, bool *fault,
+                           bool *new) {
     struct sim_page_name name = {0, 0, r->resident};
     if (r->resolve != NULL)
         name = r->resolve((uintptr_t)page << m->page_shift);
     *fault = !name.resident;
+    *new = true;
     uint32_t frame = NO_FRAME;
     if (name.object == 0) {
         frame = new_frame(m, true);
     } else {
         const uint64_t key = (uint64_t)name.object << OBJECT_BITS | (name.page + 1);
         frame = map_get(&m->objects, key);
-        if (frame == NO_FRAME) {
+        *new = frame == NO_FRAME;
+        if (*new) {
             frame = new_frame(m, false);
             map_put(&m->objects, key, frame);
         }
@@ -526,6 +720,15 @@ static bool add_region(struct sim_memory *m, struct region r) {
     if (m->regions == REGIONS_MAX)
         return false;
     m->region[m->regions++] = r;
+    if (m->outside) { /* some of them may be inside now */
+        for (unsigned t = 0; t < m->threads; t++) {
+            const struct cache *l1 = &m->core[t % m->cores].l1;
+            for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
+                if (m->port[t].filter[i].way == l1->outside)
+                    m->port[t].filter[i].right = SIM_NONE;
+        }
+        m->outside = false;
+    }
     return true;
 }
 
@@ -538,26 +741,33 @@ bool sim_memory_region_of_names(struct sim_memory *m, uintptr_t start, size_t by
     return add_region(m, (struct region){start, start + bytes, false, resolve});
 }
 
-/* A frame's lines leave all caches. */
+/* A frame's lines leave all caches, and it may be used again. */
 static void drop_frame(struct sim_memory *m, uint32_t frame) {
     for (uint32_t i = 0; i < 1U << m->lines_shift; i++) {
         struct line *entry = &m->frame[frame][i];
         const uint32_t line = frame << m->lines_shift | i;
-        for (uint64_t bits = entry->holders; bits != 0; bits &= bits - 1) {
-            const unsigned first = (unsigned)__builtin_ctzll(bits) * m->core_step;
-            for (unsigned c = first; c < first + m->core_step && c < m->cores; c++)
-                drop_from_core(m, c, line, entry, c, false, true);
-        }
-        entry->holders = 0;
-        for (uint64_t bits = entry->groups; bits != 0; bits &= bits - 1) {
-            const unsigned first = (unsigned)__builtin_ctzll(bits) * m->group_step;
-            for (unsigned g = first; g < first + m->group_step && g < m->groups; g++) {
-                const uint32_t way = cache_find(&m->l3[g], line);
-                if (way != NO_WAY)
-                    m->l3[g].tag[way] = 0;
+        unsigned n;
+        while ((n = set_next(&m->core_sets, entry->holders, 0)) != NOBODY)
+            drop_from_core(m, n, line, entry, n, false, true);
+        while ((n = set_next(&m->group_sets, entry->groups, 0)) != NOBODY)
+            drop_from_l3(m, n, line, entry);
+        entry->busy_until = 0;
+    }
+    m->free_frame[m->free_frames++] = frame;
+}
+
+/* Filter entries that name the page's lines; only cores that hold a line can have one. */
+static void forget_names(struct sim_memory *m, uint64_t page, uint32_t frame) {
+    for (uint32_t i = 0; i < 1U << m->lines_shift; i++) {
+        const members holders = m->frame[frame][i].holders;
+        const uintptr_t virtual_line = (uintptr_t)page << m->lines_shift | i;
+        for (unsigned c = 0; (c = set_next(&m->core_sets, holders, c)) != NOBODY; c++)
+            for (unsigned t = c; t < m->threads; t += m->cores) {
+                struct sim_filter_entry *e =
+                    &m->port[t].filter[virtual_line & (SIM_FILTER_SIZE - 1)];
+                if (e->line == virtual_line)
+                    e->right = SIM_NONE;
             }
-        }
-        entry->groups = 0;
     }
 }
 
@@ -567,15 +777,18 @@ static void forget_page(struct sim_memory *m, uint64_t page) {
         return;
     const uint32_t frame = m->pages.frame[at];
     m->pages.frame[at] = NO_FRAME;
+    if (m->tlb[page & (TLB_SIZE - 1)].page == page + 1)
+        m->tlb[page & (TLB_SIZE - 1)].page = 0;
     if (m->anonymous[frame])
         drop_frame(m, frame);
+    else
+        forget_names(m, page, frame);
 }
 
 void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
     if (bytes == 0)
         return;
     const uint64_t first = start >> m->page_shift, last = (start + bytes - 1) >> m->page_shift;
-    memset(m->tlb, 0, sizeof m->tlb);
     if (last - first <= m->pages.mask) {
         for (uint64_t page = first; page <= last; page++)
             forget_page(m, page);
@@ -583,16 +796,6 @@ void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
         for (uint64_t i = 0; i <= m->pages.mask; i++)
             if (m->pages.key[i] > first && m->pages.key[i] <= last + 1)
                 forget_page(m, m->pages.key[i] - 1);
-    }
-    const uintptr_t low = start >> m->line_shift, high = (start + bytes - 1) >> m->line_shift;
-    const bool few = high - low < SIM_FILTER_SIZE;
-    for (unsigned t = 0; t < m->threads; t++) {
-        struct sim_filter_entry *filter = m->port[t].filter;
-        for (uintptr_t i = 0, n = few ? high - low + 1 : SIM_FILTER_SIZE; i < n; i++) {
-            struct sim_filter_entry *e = &filter[(few ? low + i : i) & (SIM_FILTER_SIZE - 1)];
-            if (e->line >= low && e->line <= high)
-                e->right = SIM_NONE;
-        }
     }
 }
 
@@ -608,12 +811,17 @@ void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint
 
 /* ---- accesses ------------------------------------------------------------------------------ */
 
+static unsigned core_of(const struct sim_memory *m, unsigned thread) {
+    return thread < m->cores ? thread : thread - m->cores; /* at most two siblings */
+}
+
 /* Outside of every region: always a hit, of the spare way that nobody evicts. */
 static void enter_outside(struct sim_memory *m, unsigned thread, uintptr_t address) {
-    const struct cache *l1 = &m->core[thread % m->cores].l1;
+    const struct cache *l1 = &m->core[core_of(m, thread)].l1;
     const uintptr_t line = address >> m->line_shift;
+    m->outside = true;
     m->port[thread].filter[line & (SIM_FILTER_SIZE - 1)] =
-        (struct sim_filter_entry){line, SIM_WRITE, l1->sets * l1->ways};
+        (struct sim_filter_entry){line, SIM_WRITE, l1->outside};
 }
 
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
@@ -625,11 +833,12 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
         enter_outside(m, thread, address);
         return true;
     }
-    const struct core *c = &m->core[thread % m->cores];
+    const unsigned core = core_of(m, thread);
+    const struct core *c = &m->core[core];
     const uint32_t way = cache_find(&c->l1, physical_line(m, frame, address));
-    if (way == NO_WAY || c->l1.right[way] < (uint8_t)right)
+    if (way == NO_WAY || right_of(c->l1.rights[way]) < right)
         return false;
-    enter_filter(m, thread, address, way, (enum sim_right)c->l1.right[way]);
+    enter_filter(m, thread, core, address, way);
     return true;
 }
 
@@ -638,143 +847,136 @@ bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t addr
     const uint32_t frame = frame_of(m, address >> m->page_shift);
     if (frame == NO_FRAME)
         return false;
-    const struct cache *l2 = &m->core[thread % m->cores].l2;
+    const struct cache *l2 = &m->core[core_of(m, thread)].l2;
     const uint32_t way = cache_find(l2, physical_line(m, frame, address));
-    return way != NO_WAY && l2->right[way] >= (uint8_t)right;
+    return way != NO_WAY && l2->rights[way] >= (uint32_t)right;
 }
 
 static uint64_t to_ticks(unsigned cycles) { return (uint64_t)cycles * SIM_TICKS; }
 
-/* Rights to write for a line that the core holds shared.  Returns cycles. */
-static unsigned upgrade(struct sim_memory *m, unsigned thread, uint32_t line, struct line *entry) {
-    const unsigned core = thread % m->cores;
-    unsigned cycles = m->profile.upgrade_cycles;
-    const unsigned others = invalidate_others(m, core, line, entry, thread);
-    const unsigned groups = invalidate_groups(m, core, line, entry);
-    cycles = others > cycles ? others : cycles;
-    cycles = groups > cycles ? groups : cycles;
-    entry->owner = (uint16_t)core;
-    m->port[thread].upgrades++;
-    return cycles;
-}
+static unsigned larger(unsigned a, unsigned b) { return a > b ? a : b; }
 
-/* A line that the core does not hold comes in.  Returns cycles. */
-static unsigned fetch(struct sim_memory *m, unsigned thread, uint32_t line, struct line *entry,
-                      enum sim_right wanted, enum sim_level *level, enum sim_right *got) {
-    const unsigned core = thread % m->cores, group = m->core[core].group;
+/* A line that the core does not hold comes to its group's L3, and is the core's to have with the
+ * right *got.  Returns cycles. */
+static unsigned fetch(struct sim_memory *m, unsigned thread, unsigned core, uint32_t line,
+                      struct line *entry, enum sim_right wanted, enum sim_level *level,
+                      enum sim_right *got) {
+    const unsigned group = m->core[core].group;
     const struct sim_profile *p = &m->profile;
+    struct sim_port *port = &m->port[thread];
+    const bool here = set_has(&m->group_sets, entry->groups, group);
     unsigned cycles;
+    if (!here)
+        port->l3_misses++;
     if (entry->owner != NO_CORE) {
         const unsigned owner = entry->owner;
         cycles = distance(m, core, m->core[owner].group);
         *level = SIM_TRANSFER;
-        m->port[thread].transfers++;
+        port->transfers++;
         if (wanted == SIM_READ) {
-            downgrade(m, owner, line, thread);
-            entry->owner = NO_CORE;
+            downgrade(m, owner, line, entry, thread);
+        } else { /* what it takes to tell the owner is in the transfer */
+            (void)invalidate_others(m, core, line, entry, thread);
         }
-    } else if (cache_find(&m->l3[group], line) != NO_WAY) {
-        cycles = p->l3.latency_cycles;
-        *level = SIM_L3;
-    } else if (entry->groups != 0 && others_hold(m, core, line, entry)) {
-        cycles = p->transfer_remote_cycles;
-        for (unsigned g = 0; g < m->groups; g++)
-            if ((entry->groups & group_bit(m, g)) != 0 && cache_find(&m->l3[g], line) != NO_WAY) {
-                const unsigned from = distance(m, core, g);
-                cycles = from < cycles ? from : cycles;
-            }
-        *level = SIM_TRANSFER;
-        m->port[thread].transfers++;
-        m->port[thread].l3_misses++;
     } else {
-        cycles = p->dram_cycles;
-        *level = SIM_DRAM;
-        m->port[thread].l3_misses++;
+        const unsigned nearest = here ? 0 : nearest_group(m, core, entry);
+        cycles = here ? p->l3.latency_cycles : nearest != 0 ? nearest : p->dram_cycles;
+        *level = here ? SIM_L3 : nearest != 0 ? SIM_TRANSFER : SIM_DRAM;
+        port->transfers += *level == SIM_TRANSFER;
+        if (wanted == SIM_WRITE)
+            cycles = larger(cycles, invalidate_others(m, core, line, entry, thread));
     }
-    if (wanted == SIM_WRITE) {
-        const unsigned others = invalidate_others(m, core, line, entry, thread);
-        const unsigned groups = invalidate_groups(m, core, line, entry);
-        cycles = others > cycles ? others : cycles;
-        cycles = groups > cycles ? groups : cycles;
-        *got = SIM_WRITE;
-    } else {
-        *got = others_hold(m, core, line, entry) ? SIM_READ : SIM_WRITE;
-    }
-    fill_l3(m, group, line, thread);
-    entry->owner = *got == SIM_WRITE ? (uint16_t)core : NO_CORE;
+    *got = wanted == SIM_WRITE || !others_hold(m, core, entry) ? SIM_WRITE : SIM_READ;
+    if (here)
+        cache_touch(&m->l3[group], cache_find(&m->l3[group], line));
+    else
+        fill_l3(m, group, line, entry, thread);
     return cycles;
+}
+
+/* What the kernel does in a page fault: it clears the page, a new one that nobody has yet. */
+static void clear_page(struct sim_memory *m, unsigned thread, unsigned core, uint32_t frame) {
+    for (uint32_t i = 0; i < 1U << m->lines_shift; i++) {
+        const uint32_t line = frame << m->lines_shift | i;
+        struct line *entry = &m->frame[frame][i];
+        fill_l3(m, m->core[core].group, line, entry, thread);
+        (void)fill_l2(m, core, line, entry, SIM_WRITE, thread);
+    }
 }
 
 uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t address,
                            enum sim_right right, uint64_t now, enum sim_level *level) {
-    const unsigned core = thread % m->cores;
+    const unsigned core = core_of(m, thread);
     struct core *c = &m->core[core];
     struct sim_port *port = &m->port[thread];
     const struct sim_profile *p = &m->profile;
     uint64_t fault_ticks = 0;
     *level = SIM_L1;
+    port->accesses++;
     uint32_t frame = frame_of(m, address >> m->page_shift);
-    if (frame == NO_FRAME) {
+    if (__builtin_expect(frame == NO_FRAME, 0)) {
         const struct region *r = region_of(m, address);
         if (r == NULL) {
             enter_outside(m, thread, address);
             return to_ticks(p->l1.latency_cycles);
         }
-        bool fault = false;
-        frame = touch_page(m, r, address >> m->page_shift, &fault);
+        bool fault = false, new = false;
+        frame = touch_page(m, r, address >> m->page_shift, &fault, &new);
         if (fault) {
             fault_ticks = m->ticks_per_fault;
             port->page_faults++;
+            if (new)
+                clear_page(m, thread, core, frame);
         }
     }
     const uint32_t line = physical_line(m, frame, address);
     uint32_t way = cache_find(&c->l1, line);
-    if (way != NO_WAY && c->l1.right[way] >= (uint8_t)right) {
+    if (way != NO_WAY && right_of(c->l1.rights[way]) >= right) {
         cache_touch(&c->l1, way);
-        enter_filter(m, thread, address, way, (enum sim_right)c->l1.right[way]);
+        enter_filter(m, thread, core, address, way);
         return fault_ticks + to_ticks(p->l1.latency_cycles);
     }
-    struct line *entry = line_of(m, line);
-    const uint32_t l2_way = cache_find(&c->l2, line);
-    unsigned cycles;
-    bool queues = true;
-    enum sim_right got = right;
-    if (way == NO_WAY)
-        port->l1_misses++;
-    if (l2_way != NO_WAY && c->l2.right[l2_way] >= (uint8_t)right) {
-        *level = SIM_L2;
-        cycles = p->l2.latency_cycles;
-        got = (enum sim_right)c->l2.right[l2_way];
-        queues = false;
-    } else if (l2_way != NO_WAY) {
-        *level = SIM_UPGRADE;
-        cycles = upgrade(m, thread, line, entry);
-    } else {
-        port->l2_misses++;
-        cycles = fetch(m, thread, line, entry, right, level, &got);
-        queues = *level == SIM_TRANSFER || right == SIM_WRITE;
-    }
-    if (l2_way == NO_WAY) {
-        fill_l2(m, core, line, got, thread);
-    } else {
-        c->l2.right[l2_way] = (uint8_t)got;
-        cache_touch(&c->l2, l2_way);
-    }
+    uint32_t l2_way = way != NO_WAY ? c->l1.link[way] : cache_find(&c->l2, line);
     if (way == NO_WAY) {
-        way = fill_l1(m, core, line, got, thread);
+        port->l1_misses++;
+        /* Before the L2 looks for a victim, which shall not be in the L1. */
+        way = make_room_in_l1(m, core, line, thread);
+    }
+    uint64_t latency = fault_ticks;
+    enum sim_right got = right;
+    if (l2_way != NO_WAY && c->l2.rights[l2_way] >= (uint32_t)right) {
+        *level = SIM_L2;
+        latency += to_ticks(p->l2.latency_cycles);
+        got = (enum sim_right)c->l2.rights[l2_way];
+        cache_touch(&c->l2, l2_way);
     } else {
-        c->l1.right[way] = (uint8_t)got;
-        cache_touch(&c->l1, way);
+        struct line *entry = line_of(m, line);
+        unsigned cycles;
+        if (l2_way != NO_WAY) {
+            *level = SIM_UPGRADE;
+            port->upgrades++;
+            cycles = larger(p->upgrade_cycles, invalidate_others(m, core, line, entry, thread));
+            c->l2.rights[l2_way] = SIM_WRITE;
+            entry->owner = (uint16_t)core;
+            cache_touch(&c->l2, l2_way);
+        } else {
+            port->l2_misses++;
+            cycles = fetch(m, thread, core, line, entry, right, level, &got);
+            l2_way = fill_l2(m, core, line, entry, got, thread);
+        }
+        if (entry->busy_until > now + latency)
+            latency = entry->busy_until - now;
+        latency += to_ticks(cycles);
+        if (right == SIM_WRITE || *level != SIM_L3)
+            entry->busy_until = now + latency;
     }
-    enter_filter(m, thread, address, way, got);
-    uint64_t latency = to_ticks(cycles);
-    if (queues) {
-        now += fault_ticks;
-        if (entry->busy_until > now)
-            latency += entry->busy_until - now;
-        entry->busy_until = now + latency;
-    }
-    return fault_ticks + latency;
+    c->l1.tag[way] = line + 1;
+    set_right(&c->l1.rights[way], got);
+    c->l1.link[way] = l2_way;
+    c->l2.link[l2_way] = way + 1;
+    cache_touch(&c->l1, way);
+    enter_filter(m, thread, core, address, way);
+    return latency;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -791,13 +993,14 @@ struct sim_memory *sim_memory_create(const struct sim_profile *profile, uint64_t
     if (m == NULL)
         return NULL;
     const struct sim_profile *p = &m->profile;
+    assert(profile->smt <= 2);
     m->profile = *profile;
     m->smt = p->smt;
     m->groups = p->sockets * p->groups_per_socket;
     m->cores = m->groups * p->cores_per_group;
     m->threads = m->cores * m->smt;
-    m->core_step = (m->cores + 63) / 64;
-    m->group_step = (m->groups + 63) / 64;
+    universe_open(&m->core_sets, m->cores);
+    universe_open(&m->group_sets, m->groups);
     m->line_shift = shift_of(p->line_bytes);
     m->page_shift = shift_of(p->page_bytes);
     m->lines_shift = m->page_shift - m->line_shift;
@@ -816,9 +1019,6 @@ struct sim_memory *sim_memory_create(const struct sim_profile *profile, uint64_t
         c->socket = c->group / p->groups_per_socket;
         ok = cache_open(&c->l1, &p->l1, p->line_bytes, true) &&
              cache_open(&c->l2, &p->l2, p->line_bytes, true);
-        if (ok)
-            c->back = calloc((size_t)(c->l1.sets * c->l1.ways) * m->smt, sizeof *c->back);
-        ok = ok && c->back != NULL;
     }
     if (!ok) {
         sim_memory_destroy(m);
@@ -842,12 +1042,14 @@ void sim_memory_destroy(struct sim_memory *m) {
     for (unsigned i = 0; m->core != NULL && i < m->cores; i++) {
         cache_close(&m->core[i].l1);
         cache_close(&m->core[i].l2);
-        free(m->core[i].back);
     }
     for (uint32_t f = 0; f < m->frames; f++)
         free(m->frame[f]);
     free(m->frame);
     free(m->anonymous);
+    free(m->free_frame);
+    universe_close(&m->core_sets);
+    universe_close(&m->group_sets);
     free(m->core);
     free(m->l3);
     free(m->port);
@@ -863,4 +1065,105 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread) {
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context) {
     m->event = event;
     m->event_context = context;
+}
+
+/* ---- check --------------------------------------------------------------------------------- */
+
+/* The next index of a line in the cache, from `at` on; NO_WAY behind the last. */
+static uint32_t next_line(const struct cache *c, uint32_t at) {
+    for (; at < c->outside; at++)
+        if (at % c->stride < c->ways && c->tag[at] != 0)
+            return at;
+    return NO_WAY;
+}
+
+static const char *check_core(const struct sim_memory *m, unsigned core) {
+    const struct core *c = &m->core[core];
+    for (uint32_t w = 0; (w = next_line(&c->l1, w)) != NO_WAY; w++) {
+        const uint32_t line = c->l1.tag[w] - 1, l2 = c->l1.link[w];
+        if (cache_find(&c->l1, line) != w)
+            return "an L1 has a line twice, or in a wrong set";
+        if (c->l2.tag[l2] != line + 1 || c->l2.link[l2] != w + 1 ||
+            c->l2.rights[l2] != right_of(c->l1.rights[w]))
+            return "a line of an L1 is not in its L2, or with another right";
+    }
+    for (uint32_t w = 0; (w = next_line(&c->l2, w)) != NO_WAY; w++) {
+        const uint32_t line = c->l2.tag[w] - 1;
+        const struct line *entry = line_of(m, line);
+        if (cache_find(&c->l2, line) != w)
+            return "an L2 has a line twice, or in a wrong set";
+        if (c->l2.link[w] != 0 && c->l1.tag[c->l2.link[w] - 1] != line + 1)
+            return "an L2 says wrongly that the L1 has a line";
+        if (cache_find(&m->l3[c->group], line) == NO_WAY)
+            return "a line of an L2 is not in its group's L3";
+        if (!set_has(&m->core_sets, entry->holders, core))
+            return "the directory does not know a holder";
+        if ((c->l2.rights[w] == SIM_WRITE) != (entry->owner == core) || c->l2.rights[w] == SIM_NONE)
+            return "a right to write and the directory's owner differ";
+    }
+    return NULL;
+}
+
+static const char *check_line(const struct sim_memory *m, uint32_t line) {
+    const struct line *entry = line_of(m, line);
+    for (unsigned c = 0; (c = set_next(&m->core_sets, entry->holders, c)) != NOBODY; c++)
+        if (cache_find(&m->core[c].l2, line) == NO_WAY)
+            return "the directory names a holder that has not the line";
+    for (unsigned g = 0; (g = set_next(&m->group_sets, entry->groups, g)) != NOBODY; g++)
+        if (cache_find(&m->l3[g], line) == NO_WAY)
+            return "the directory names a group that has not the line";
+    if (entry->owner != NO_CORE && (!set_has(&m->core_sets, entry->holders, entry->owner) ||
+                                    others_hold(m, entry->owner, entry)))
+        return "a line has an owner and other holders";
+    return NULL;
+}
+
+static const char *check_filter(const struct sim_memory *m, unsigned thread) {
+    const unsigned core = core_of(m, thread);
+    const struct core *c = &m->core[core];
+    for (unsigned i = 0; i < SIM_FILTER_SIZE; i++) {
+        const struct sim_filter_entry *e = &m->port[thread].filter[i];
+        const uintptr_t address = e->line << m->line_shift;
+        if (e->right == SIM_NONE)
+            continue;
+        const uint32_t frame = map_get(&m->pages, (address >> m->page_shift) + 1);
+        if (e->way == c->l1.outside) {
+            if (frame != NO_FRAME || region_of(m, address) != NULL)
+                return "a filter takes an address of a region for one outside";
+            continue;
+        }
+        if (frame == NO_FRAME)
+            return "a filter names a page that was forgotten";
+        if (c->l1.tag[e->way] != physical_line(m, frame, address) + 1)
+            return "a filter names a way that has another line";
+        if ((uint32_t)right_of(c->l1.rights[e->way]) < e->right)
+            return "a filter has a right that the L1 has not";
+        if (back_of(c->l1.rights[e->way], thread != core) != i + 1)
+            return "a way does not know its filter entry";
+    }
+    return NULL;
+}
+
+const char *sim_memory_check(const struct sim_memory *m) {
+    const char *wrong = NULL;
+    for (unsigned c = 0; c < m->cores && wrong == NULL; c++)
+        wrong = check_core(m, c);
+    for (unsigned g = 0; g < m->groups && wrong == NULL; g++)
+        for (uint32_t w = 0; wrong == NULL && (w = next_line(&m->l3[g], w)) != NO_WAY; w++) {
+            const uint32_t line = m->l3[g].tag[w] - 1;
+            if (cache_find(&m->l3[g], line) != w)
+                wrong = "an L3 has a line twice, or in a wrong set";
+            else if (!set_has(&m->group_sets, line_of(m, line)->groups, g))
+                wrong = "the directory does not know that a group has a line";
+        }
+    for (uint32_t f = 0; f < m->frames && wrong == NULL; f++)
+        for (uint32_t i = 0; i < 1U << m->lines_shift && wrong == NULL; i++)
+            wrong = check_line(m, f << m->lines_shift | i);
+    for (uint32_t f = 0; f < m->free_frames && wrong == NULL; f++)
+        for (uint32_t i = 0; i < 1U << m->lines_shift; i++)
+            if (m->frame[m->free_frame[f]][i].groups != 0)
+                wrong = "a free frame has lines";
+    for (unsigned t = 0; t < m->threads && wrong == NULL; t++)
+        wrong = check_filter(m, t);
+    return wrong;
 }

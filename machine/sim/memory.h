@@ -40,7 +40,8 @@ struct sim_port {
     uint32_t *stamp_now; /* this core's counter of L1 accesses */
     unsigned line_shift;
     unsigned thread; /* hardware thread number */
-    /* counters since sim_memory_create */
+    /* Counters since sim_memory_create.  accesses: calls of sim_memory_access; invalidated: copies
+     * that other cores have lost to this thread's writes. */
     uint64_t accesses, l1_misses, l2_misses, l3_misses, upgrades, transfers, invalidated,
         page_faults;
 };
@@ -94,7 +95,8 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
  * outside of every region always hits (constants, the harness's own memory).
  *
  * sim_memory_region: [start, start + bytes) has anonymous pages, each getting its frame on first
- * touch (counted as a page fault: sim_memory_access adds profile.page_fault_ns unless `resident`).
+ * touch (counted as a page fault: sim_memory_access adds profile.page_fault_ns unless `resident`;
+ * the fault clears the page, which leaves its lines in the L2 of the core).
  */
 bool sim_memory_region(struct sim_memory *m, uintptr_t start, size_t bytes, bool resident);
 
@@ -121,10 +123,14 @@ void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
  */
 void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
 
+/* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
+const char *sim_memory_check(const struct sim_memory *m);
+
 /* ---- for later: hardware transactions hook in here ------------------------------------------ */
 
 /* Called for every line that leaves a core's L1 (evicted, invalidated, downgraded), before it does.
- * `by`: the hardware thread whose access causes it.  NULL: nobody is interested. */
+ * `by`: the hardware thread whose access causes it; of the core itself when pages are forgotten.
+ * NULL: nobody is interested. */
 typedef void sim_line_event(void *context, unsigned core, uint64_t physical_line, unsigned by,
                             bool evicted, bool for_write);
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context);

@@ -127,6 +127,7 @@ static const struct field fields[] = {
     FIELD("htm", FLAG, units_of_flags, "flag", htm, 0, 1, "the machine has hardware transactions"),
 };
 enum { FIELDS = sizeof fields / sizeof *fields, THREADS_MAX = 1024 };
+enum { TREE_WAYS_MAX = 64 }; /* the tree of a set is a word, memory.c */
 
 static const char *const policies[] = {
     [SIM_LRU] = "lru", [SIM_TREE_PLRU] = "tree-plru", [SIM_RANDOM] = "random", NULL};
@@ -195,6 +196,9 @@ __attribute__((format(printf, 2, 3))) static bool refuse(const struct reading *r
     va_start(args, format);
     vsnprintf(r->why, r->why_size, format, args);
     va_end(args);
+    for (char *c = r->why; *c != '\0'; c++) /* one line, whatever a file holds */
+        if (iscntrl((unsigned char)*c))
+            *c = ' ';
     return false;
 }
 
@@ -298,20 +302,21 @@ static json_t *at(const json_t *root, const char *key) {
     return json_object_get(json_object_get(root, outer), dot + 1);
 }
 
-static bool get_string(const struct reading *r, const json_t *object, const char *path,
-                       const char *key, size_t max, const char **out) {
+/* One line of 1 to `max` bytes; NULL and a refusal otherwise.  Borrowed. */
+static const char *get_string(const struct reading *r, const json_t *object, const char *path,
+                              const char *key, size_t max) {
     const char *dot = path[0] != '\0' ? "." : "";
     const json_t *value = json_object_get(object, key);
-    if (value == NULL)
-        return refuse(r, "%s: %s%s%s is missing, must be a string", r->file, path, dot, key);
-    if (!json_is_string(value))
-        return refuse(r, "%s: %s%s%s is %s, must be a string", r->file, path, dot, key,
-                      type_name(value));
-    *out = json_string_value(value);
-    if ((*out)[0] == '\0' || strlen(*out) > max || !plain_text(*out))
-        return refuse(r, "%s: %s%s%s is '%.60s', must be one line of 1 to %zu bytes", r->file, path,
-                      dot, key, *out, max);
-    return true;
+    const char *text = json_string_value(value);
+    if (text == NULL)
+        refuse(r, "%s: %s%s%s is %s, must be a string", r->file, path, dot, key,
+               value != NULL ? type_name(value) : "missing");
+    else if (text[0] == '\0' || strlen(text) > max || !plain_text(text))
+        refuse(r, "%s: %s%s%s is '%.60s', must be one line of 1 to %zu bytes", r->file, path, dot,
+               key, text, max);
+    else
+        return text;
+    return NULL;
 }
 
 /* The number of a value in the first unit of its field. */
@@ -331,6 +336,8 @@ static bool number_of(const struct reading *r, const struct field *f, const json
         number = round(number);
         if (given > 0 && number == 0)
             number = f->min;
+    } else if (f->kind != REAL && fabs(number - round(number)) <= 1e-9 * number) {
+        number = round(number); /* 1.1 us are 1100 ns, which the product misses by a hair */
     }
     if (!(number >= f->min && number <= f->max))
         return refuse(r, "%s: is %s, must be %s", where, shown, range);
@@ -343,7 +350,7 @@ static bool number_of(const struct reading *r, const struct field *f, const json
 static bool decode_field(const struct reading *r, const struct field *f, const json_t *root,
                          struct sim_profile *p) {
     const char *key = f->face.key;
-    char where[320], phrase[256];
+    char where[320];
     const json_t *object = at(root, key);
     if (object == NULL)
         return refuse(r, "%s: %s is missing, must be {\"value\", \"unit\": \"%s\", \"source\"}: %s",
@@ -353,10 +360,10 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
                       key, type_name(object), f->units[0].name);
     char inner[32];
     snprintf(inner, sizeof inner, "%s.", key);
-    const char *unit_name, *source;
-    if (!only_known(r, object, inner, value_keys) ||
-        !get_string(r, object, key, "unit", 64, &unit_name) ||
-        !get_string(r, object, key, "source", 1000, &source))
+    if (!only_known(r, object, inner, value_keys))
+        return false;
+    const char *unit_name = get_string(r, object, key, "unit", 64);
+    if (unit_name == NULL || get_string(r, object, key, "source", 1000) == NULL)
         return false;
     const struct unit *unit = f->units;
     while (unit->name != NULL && strcmp(unit->name, unit_name) != 0)
@@ -386,9 +393,8 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
         while (number < 3 && strcmp(policies[(int)number], json_string_value(value)) != 0)
             number++;
         if (number == 3)
-            return refuse(
-                r, "%s: is '%.60s'; %s", where, json_string_value(value),
-                suggest_phrase(json_string_value(value), policies, phrase, sizeof phrase));
+            return refuse(r, "%s: is '%.60s', must be lru, tree-plru or random", where,
+                          json_string_value(value));
     } else if (!number_of(r, f, value, unit, p->clock_ghz, &number)) {
         return false;
     }
@@ -434,9 +440,9 @@ static bool known_keys(const struct reading *r, const json_t *root) {
 }
 
 static bool decode_heading(const struct reading *r, const json_t *root, struct sim_profile *p) {
-    const char *name, *title;
-    if (!get_string(r, root, "", "name", sizeof p->name - 1, &name) ||
-        !get_string(r, root, "", "title", sizeof p->title - 1, &title))
+    const char *name = get_string(r, root, "", "name", sizeof p->name - 1);
+    const char *title = name != NULL ? get_string(r, root, "", "title", sizeof p->title - 1) : NULL;
+    if (title == NULL)
         return false;
     for (const char *c = name; *c != '\0'; c++) /* it becomes a part of cells' names */
         if (!isalnum((unsigned char)*c) && strchr("-._", *c) == NULL)
@@ -470,25 +476,33 @@ static bool check_cache(const struct reading *r, const struct sim_profile *p, co
                         const struct sim_cache_profile *c) {
     char key[32], where[320], size[32], low[32], high[32];
     const uint64_t way = (uint64_t)c->ways * p->line_bytes; /* bytes of one set */
+    static const char *const parts[] = {".size", ".ways"};
+    /* To blame is the size, unless only something else was overridden. */
     snprintf(key, sizeof key, "%s.size", level);
+    for (unsigned i = 0; i < 3; i++) {
+        char other[32];
+        snprintf(other, sizeof other, "%s%s", i < 2 ? level : "line", i < 2 ? parts[i] : "");
+        if (r->overridden[field_named(other) - fields] != NULL) {
+            memcpy(key, other, sizeof key);
+            break;
+        }
+    }
     place(r, key, where);
     bytes_text((double)c->size_bytes, size);
     const uint64_t sets = c->size_bytes / way;
     if (c->size_bytes % way != 0 || !power_of_two(sets)) {
         const uint64_t below = sets == 0 ? 1 : power_below(sets);
         return refuse(r,
-                      "%s: %s of %u ways and %u-byte lines are %.15g sets, must be a power of two: "
+                      "%s: %s of %u ways and %u-byte lines are %.10g sets, must be a power of two: "
                       "%s%s%s, or other %s.ways",
                       where, size, c->ways, p->line_bytes, (double)c->size_bytes / (double)way,
                       bytes_text((double)(below * way), low), sets == 0 ? "" : " or ",
                       sets == 0 ? "" : bytes_text((double)(2 * below * way), high), level);
     }
     snprintf(key, sizeof key, "%s.ways", level);
-    if (c->replacement == SIM_TREE_PLRU && !power_of_two(c->ways))
-        return refuse(r,
-                      "%s: is %u, must be a power of two with %s.replacement tree-plru; lru "
-                      "and random take any",
-                      place(r, key, where), c->ways, level);
+    if (c->replacement == SIM_TREE_PLRU && c->ways > TREE_WAYS_MAX)
+        return refuse(r, "%s: is %u, must be at most %d with %s.replacement tree-plru",
+                      place(r, key, where), c->ways, TREE_WAYS_MAX, level);
     return true;
 }
 
@@ -582,8 +596,7 @@ static json_t *parse_value(const struct reading *r, const struct field *f, const
     if (f->kind == POLICY) {
         if (among(text, policies))
             return json_string(text);
-        refuse(r, "--set %.100s: is no replacement policy; %s", override,
-               suggest_phrase(text, policies, phrase, sizeof phrase));
+        refuse(r, "--set %.100s: must be lru, tree-plru or random", override);
         return NULL;
     }
     range_text(f, range);
@@ -672,14 +685,16 @@ static bool adapt_ways(struct reading *r, json_t *root, const struct sim_profile
     quiet.why_size = sizeof scratch;
     if (!decode_field(&quiet, size, root, &now))
         return true; /* the decoder will say what is wrong */
-    const uint64_t bytes = (uint64_t)get(&now, size), line = file->line_bytes;
-    const uint64_t sets = was->size_bytes / (was->ways * line);
-    if ((bytes % (was->ways * line) == 0 && power_of_two(bytes / (was->ways * line))) ||
-        bytes % (sets * line) != 0 || bytes / (sets * line) > (uint64_t)ways->max)
+    const uint64_t bytes = (uint64_t)get(&now, size);
+    const uint64_t set_bytes = (uint64_t)was->ways * file->line_bytes;
+    if (set_bytes == 0 || (bytes % set_bytes == 0 && power_of_two(bytes / set_bytes)))
+        return true;
+    const uint64_t sets = was->size_bytes / set_bytes, way_bytes = sets * file->line_bytes;
+    if (way_bytes == 0 || bytes % way_bytes != 0 || bytes / way_bytes > (uint64_t)ways->max)
         return true;
     snprintf(source, sizeof source, "follows from %.60s: the %llu sets are kept",
              r->overridden[size - fields], (unsigned long long)sets);
-    return put_value(root, ways_key, json_integer((json_int_t)(bytes / (sets * line))), "count",
+    return put_value(root, ways_key, json_integer((json_int_t)(bytes / way_bytes)), "count",
                      source) ||
            refuse(r, "out of memory");
 }

@@ -327,6 +327,30 @@ static void crossed_writes_end(void **state) {
     stop();
 }
 
+/* commit=log takes owner bytes by a load and a store, so two may believe that an object is theirs:
+ * here, because the byte is taken away from B.  The one that commits first invalidates the other,
+ * which has marked what it has written. */
+static void writers_that_race_for_an_object(void **state) {
+    START(overwrite_x, overwrite_x);
+    go_to(A, 1);
+    go_to(B, 1);
+    go_to(B, 2);
+    assert_true(tm_c7_owner(unit_of(world.x)) == 2);
+    assert_true(tm_c7_has_read(&tm_c7.segment[2], unit_of(world.x)));
+    atomic_store(&tm_c7.owner[unit_of(world.x)], 0);
+    go_to(A, 2);
+    go(A);
+    expect_end(A);
+    expect_point(B, 1);
+    go_to(B, 2);
+    go(B);
+    expect_end(B);
+    expect_no_abort(A);
+    expect_one_abort(B, TM_WRITE_READ, A, world.x);
+    expect_state(8, 0);
+    stop();
+}
+
 /* ---- write-read ------------------------------------------------------------------------------ */
 
 /* A write that has not been committed is seen by nobody else, and conflicts with no reader that
@@ -488,31 +512,48 @@ static void update_of_a_stale_value_aborts(void **state) {
     stop();
 }
 
-/* The same where the block writes something else: the commit finds it. */
-static void commit_upon_a_stale_value_aborts(void **state) {
+/* The same where the block writes something else.  commit=log: the commit finds it.  commit=pause:
+ * the reader comes to its own commit while the other one waits for it.  Nobody has read what it has
+ * written, so it commits, and first; the other one has lost nothing, although it is the younger. */
+static void commit_upon_a_stale_value(void **state) {
+    const bool pause = commit_of(state) == C7_PAUSE;
     START(overwrite_x, read_x_write_y);
-    go_to(A, 1);
     go_to(B, 1);
+    atomic_fetch_add(&tm_c7.clock, 1);
+    go_to(A, 1);
     go_to(B, 2);
     go_to(B, 3);
     go_to(A, 2);
     go(A);
-    if (commit_of(state) == C7_PAUSE)
+    if (pause) {
         expect_blocked(A);
-    else
+        go(B);
+        expect_end(B);
         expect_end(A);
-    go_to(B, 1);
-    if (commit_of(state) == C7_PAUSE)
+        expect_no_abort(B);
+        expect_state(7, 100);
+    } else {
         expect_end(A);
-    assert_true(view(0, world.y) == 0);
-    go_to(B, 2);
-    go_to(B, 3);
-    go(B);
-    expect_end(B);
+        go_to(B, 1);
+        assert_true(view(0, world.y) == 0);
+        go_to(B, 2);
+        go_to(B, 3);
+        go(B);
+        expect_end(B);
+        expect_one_abort(B, TM_WRITE_READ, A, world.x);
+        expect_state(7, 107);
+    }
     expect_no_abort(A);
-    expect_one_abort(B, TM_WRITE_READ, A, world.x);
-    expect_state(7, 107);
     stop();
+}
+
+/* Where a block waits that is about to commit: at safe points, or (the test sets this) not. */
+static bool last_point_is_blind;
+static void last_point(struct actor *actor, int n) {
+    if (last_point_is_blind)
+        blind_point(actor, n);
+    else
+        point(actor, n);
 }
 
 /* Two that read what the other one writes: one of them starts again. */
@@ -523,7 +564,7 @@ static void read_other_write_own(struct actor *actor, struct tm_thread *self) {
         actor->executions++;
         point(actor, 1);
         tm_set(own, value, tm_get(other, value) + 1);
-        point(actor, 2);
+        last_point(actor, 2);
     }
 }
 static void write_skew_is_found(void **state) {
@@ -541,6 +582,205 @@ static void write_skew_is_found(void **state) {
     expect_no_abort(A);
     expect_one_abort(B, TM_WRITE_READ, A, world.x);
     expect_state(1, 2);
+    stop();
+}
+
+/* Adds 1 to an object that nobody else wants. */
+static void add_to_own(struct actor *actor, struct tm_thread *self) {
+    const cell_ref own = actor->index == 0 ? world.x : world.y;
+    atomic (self) {
+        actor->executions++;
+        point(actor, 1);
+        tm_set(own, value, tm_get(own, value) + 1);
+        last_point(actor, 2);
+    }
+}
+
+/* Adds to x, from a point without safe points on. */
+static void blind_then_add_to_x(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        blind_point(actor, 1);
+        tm_set(world.x, value, tm_get(world.x, value) + 1);
+        point(actor, 2);
+    }
+}
+
+/* ---- commit=pause: several commits in one stop ------------------------------------------------
+ */
+
+static void be_in_the_way(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        blind_point(actor, 1);
+        tm_safepoint(self);
+        point(actor, 2);
+    }
+}
+
+/* Two wait for the third one to stand, and commit then, both of them, while it stands. */
+static void two_commit_in_one_stop(void **state) {
+    last_point_is_blind = true;
+    START(add_to_own, add_to_own, be_in_the_way);
+    for (struct actor *a = A; a <= B; a++) {
+        go_to(a, 1);
+        go_to(a, 2);
+    }
+    go_to(C, 1);
+    go(A);
+    expect_blocked(A);
+    go(B);
+    expect_blocked(B);
+    assert_true(atomic_load(&tm_c7.group) == 3);
+    assert_true(view(0, world.x) == 0 && view(0, world.y) == 0);
+    go(C);
+    expect_end(A);
+    expect_end(B);
+    expect_point(C, 2);
+    assert_true(atomic_load(&tm_c7.group) == 0);
+    for (unsigned segment = 0; segment <= 3; segment++)
+        assert_true(view(segment, world.x) == 1 && view(segment, world.y) == 1);
+    go(C);
+    expect_end(C);
+    expect_no_abort(A);
+    expect_no_abort(B);
+    expect_no_abort(C);
+    expect_state(1, 1);
+    stop();
+}
+
+/* Each has read what the other one has written: one of them commits. */
+static void skew_in_one_stop_is_found(void **state) {
+    last_point_is_blind = true;
+    START(read_other_write_own, read_other_write_own, be_in_the_way);
+    for (struct actor *a = A; a <= B; a++) {
+        go_to(a, 1);
+        go_to(a, 2);
+    }
+    go_to(C, 1);
+    go(A);
+    expect_blocked(A);
+    go(B);
+    expect_blocked(B);
+    assert_true(atomic_load(&tm_c7.group) == 3);
+    go(C);
+    expect_end(A);
+    expect_point(B, 1);
+    expect_point(C, 2);
+    assert_true(atomic_load(&tm_c7.disputed) == 0);
+    go_to(B, 2);
+    go(B);
+    expect_end(B);
+    go(C);
+    expect_end(C);
+    expect_no_abort(A);
+    expect_one_abort(B, TM_WRITE_READ, A, world.x);
+    expect_no_abort(C);
+    expect_state(1, 2);
+    stop();
+}
+
+/* One that wants to commit is told to abort before the world is stopped for it. */
+static void doomed_committer_aborts(void **state) {
+    START(blind_then_add_to_x, overwrite_x);
+    go_to(A, 1);
+    go_to(B, 1);
+    go_to(B, 2);
+    go(B);
+    expect_blocked(B);
+    assert_true(atomic_load(&tm_c7.group) == 2);
+    go_to(A, 2);
+    expect_point(B, 1);
+    assert_true(tm_c7_owner(unit_of(world.x)) == 1);
+    assert_true(view(0, world.x) == 0);
+    go(A);
+    expect_end(A);
+    assert_true(view(0, world.x) == 1);
+    go_to(B, 2);
+    go(B);
+    expect_end(B);
+    expect_no_abort(A);
+    expect_one_abort(B, TM_WRITE_WRITE, A, world.x);
+    expect_state(8, 0);
+    stop();
+}
+
+/* A thread that is signalled at a write goes on, to come to its commit, but not for ever. */
+static void write_cells(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        blind_point(actor, 1);
+        tm_set(world.y, value, 1);
+        blind_point(actor, 2);
+        tm_set(world.z, value, 1);
+        blind_point(actor, 3);
+    }
+}
+static void second_signal_at_a_write_is_obeyed(void **state) {
+    START(overwrite_x, write_cells);
+    go_to(A, 1);
+    go_to(A, 2);
+    go_to(B, 1);
+    go(A);
+    expect_blocked(A);
+    go_to(B, 2);
+    expect_blocked(A);
+    assert_true(view(0, world.x) == 0);
+    go(B);
+    expect_end(A);
+    expect_point(B, 3);
+    assert_true(view(0, world.x) == 7 && view(2, world.x) == 7);
+    go(B);
+    expect_end(B);
+    expect_no_abort(A);
+    expect_no_abort(B);
+    expect_state(7, 1);
+    stop();
+}
+
+/* ---- commit=log: the bias ----------------------------------------------------------------------
+ */
+
+/* Commits in peace, then one behind point 1. */
+static void commit_often(struct actor *actor, struct tm_thread *self) {
+    for (unsigned i = 0; i < C7_BIAS_MIN; i++)
+        atomic (self) {
+            tm_set(world.far, value, i);
+        }
+    point(actor, 1);
+    atomic (self) {
+        tm_set(world.far, value, 1000);
+    }
+}
+static void read_far_write_x(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        const uint64_t value = tm_get(world.far, value);
+        point(actor, 1);
+        tm_set(world.x, value, value);
+    }
+}
+
+/* A thread that nobody disturbs commits without its lock; who touches one of its pages puts an end
+ * to that, and is told of its commits from then on. */
+static void bias_is_revoked(void **state) {
+    START_COLD(commit_often, read_far_write_x);
+    const struct c7_segment *s = &tm_c7.segment[1];
+    assert_true(!atomic_load(&s->biased));
+    go_to(A, 1);
+    assert_true(atomic_load(&s->biased));
+    assert_true(view(0, world.far) == C7_BIAS_MIN - 1);
+    go_to(B, 1);
+    assert_true(!atomic_load(&s->biased));
+    assert_true(s->quiet_wanted == 2 * C7_BIAS_MIN);
+    go(A);
+    expect_end(A);
+    assert_true(!atomic_load(&s->biased)); /* B holds the page */
+    expect_point(B, 1);
+    go(B);
+    expect_end(B);
+    expect_one_abort(B, TM_WRITE_READ, A, world.far);
+    expect_state(1000, 0);
     stop();
 }
 
@@ -818,16 +1058,6 @@ static void nobody_waits_for_who_waits_for_the_token(void **state) {
 /* ---- pages -------------------------------------------------------------------------------------
  */
 
-static void add_to_own(struct actor *actor, struct tm_thread *self) {
-    const cell_ref own = actor->index == 0 ? world.x : world.y;
-    atomic (self) {
-        actor->executions++;
-        point(actor, 1);
-        tm_set(own, value, tm_get(own, value) + 1);
-        point(actor, 2);
-    }
-}
-
 /* Two owners on one page: the commit of one reaches the private copy of the other, and leaves what
  * that has written alone. */
 static void page_of_two_owners(void **state) {
@@ -953,6 +1183,66 @@ static void abort_copies_back(void **state) {
     assert_int_equal(B->aborts[TM_EXPLICIT], 1);
     assert_true(view_word(0, 5) == 0 && view(0, world.z) == 0);
     expect_state(7, 1);
+    stop();
+}
+
+/* A short object that lies on two pages is private on both when it has been written, and is copied
+ * back, and out, as a whole; with commit=log the second page may never have been touched before. */
+enum { STRADDLING_WORDS = 100 };
+static array_ref straddling;
+static void allocate_straddling(struct tm_thread *self) {
+    uint32_t first = 0, last = 0;
+    do {
+        straddling = tm_new_array(self, struct array, word, STRADDLING_WORDS);
+        first = tm_c7_page(tm_c7_unit((uintptr_t)straddling));
+        last = tm_c7_page(tm_c7_unit((uintptr_t)straddling + 8 * STRADDLING_WORDS));
+    } while (first == last);
+}
+static void write_straddling(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        tm_set_at(straddling, word, STRADDLING_WORDS - 1, 8);
+        tm_set_at(straddling, word, 0, 9);
+        point(actor, 1);
+        if (actor->executions == 1)
+            tm_abort_restart(self);
+    }
+}
+static void read_straddling(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->seen[0] = tm_get_at(straddling, word, 0);
+        actor->seen[1] = tm_get_at(straddling, word, STRADDLING_WORDS - 1);
+        point(actor, 1);
+    }
+}
+static void object_on_two_pages(void **state) {
+    static const script scripts[] = {write_straddling, read_straddling};
+    set_up(commit_of(state), 2, 2);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    allocate_straddling(self);
+    tm_engine_descriptor.detach(self);
+    actors_start(2, scripts);
+    const uint32_t first = tm_c7_unit((uintptr_t)straddling);
+    const uint32_t last = tm_c7_unit((uintptr_t)straddling + 8 * STRADDLING_WORDS);
+    go_to(A, 1);
+    assert_true(tm_c7_is_private(&tm_c7.segment[1], first));
+    assert_true(tm_c7_is_private(&tm_c7.segment[1], last));
+    go_to(A, 1);
+    go_to(B, 1);
+    assert_true(B->seen[0] == 0 && B->seen[1] == 0);
+    go(B);
+    expect_end(B);
+    go(A);
+    expect_end(A);
+    actors_leave();
+    static const script again[] = {read_straddling, read_straddling};
+    actors_start(2, again);
+    for (unsigned i = 0; i < 2; i++) {
+        go_to(&actors[i], 1);
+        assert_true(actors[i].seen[0] == 9 && actors[i].seen[1] == 8);
+        go(&actors[i]);
+        expect_end(&actors[i]);
+    }
     stop();
 }
 
@@ -1262,6 +1552,9 @@ static void full_inbox_loses_nothing(void **state) {
 #define LOG(test)                                                                                  \
     { #test ": log", test, NULL, NULL, &commits_by_log }
 
+#define PAUSE(test)                                                                                \
+    { #test ": pause", test, NULL, NULL, &commits_by_pause }
+
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
@@ -1271,13 +1564,19 @@ int main(int argc, char **argv) {
         BOTH(age_beats_segment_number),
         BOTH(a_loser_becomes_the_oldest),
         BOTH(crossed_writes_end),
+        LOG(writers_that_race_for_an_object),
         BOTH(uncommitted_writes_are_not_seen),
         BOTH(readers_of_neighbours_do_not_conflict),
         BOTH(committer_beats_a_younger_reader),
         BOTH(committer_against_an_older_reader),
         BOTH(update_of_a_stale_value_aborts),
-        BOTH(commit_upon_a_stale_value_aborts),
+        BOTH(commit_upon_a_stale_value),
         BOTH(write_skew_is_found),
+        PAUSE(two_commit_in_one_stop),
+        PAUSE(skew_in_one_stop_is_found),
+        PAUSE(doomed_committer_aborts),
+        PAUSE(second_signal_at_a_write_is_obeyed),
+        LOG(bias_is_revoked),
         LOG(first_touch_of_a_page_keeps_the_snapshot),
         LOG(committed_page_stays_as_it_was_for_a_reader),
         LOG(reader_that_loses_often_gets_priority),
@@ -1291,6 +1590,7 @@ int main(int argc, char **argv) {
         BOTH(page_is_made_private_behind_a_commit),
         BOTH(page_is_made_private_while_a_commit_waits),
         BOTH(abort_copies_back),
+        BOTH(object_on_two_pages),
         BOTH(every_block_takes_the_owner_byte_anew),
         BOTH(new_objects_are_published_whole),
         BOTH(writes_to_different_cards_conflict),
