@@ -291,6 +291,13 @@ static inline uint32_t set_of(const struct cache *c, uint32_t line) {
     return (c->power_of_two ? line & c->mask : line % c->sets) * c->stride;
 }
 
+/* The host begins to fetch what an access to the line's set will need. */
+static void prefetch_set(const struct cache *c, uint32_t line) {
+    const uint32_t *set = &c->tag[set_of(c, line)];
+    for (uint32_t i = 0; i < c->stride; i += HOST_LINE / sizeof *set)
+        __builtin_prefetch(&set[i]);
+}
+
 enum { NO_WAY = UINT32_MAX };
 
 /* Index of the way that has the line, or NO_WAY. */
@@ -835,9 +842,11 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
     }
     const unsigned core = core_of(m, thread);
     const struct core *c = &m->core[core];
-    const uint32_t way = cache_find(&c->l1, physical_line(m, frame, address));
-    if (way == NO_WAY || right_of(c->l1.rights[way]) < right)
+    const uint32_t line = physical_line(m, frame, address), way = cache_find(&c->l1, line);
+    if (way == NO_WAY || right_of(c->l1.rights[way]) < right) {
+        prefetch_set(&c->l2, line); /* the next question will be for it */
         return false;
+    }
     enter_filter(m, thread, core, address, way);
     return true;
 }
@@ -847,9 +856,14 @@ bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t addr
     const uint32_t frame = frame_of(m, address >> m->page_shift);
     if (frame == NO_FRAME)
         return false;
-    const struct cache *l2 = &m->core[core_of(m, thread)].l2;
-    const uint32_t way = cache_find(l2, physical_line(m, frame, address));
-    return way != NO_WAY && l2->rights[way] >= (uint32_t)right;
+    const struct core *c = &m->core[core_of(m, thread)];
+    const uint32_t line = physical_line(m, frame, address), way = cache_find(&c->l2, line);
+    if (way != NO_WAY && c->l2.rights[way] >= (uint32_t)right)
+        return true;
+    __builtin_prefetch(
+        line_of(m, line)); /* the access itself comes when others have had their turn */
+    prefetch_set(&m->l3[c->group], line);
+    return false;
 }
 
 static uint64_t to_ticks(unsigned cycles) { return (uint64_t)cycles * SIM_TICKS; }
