@@ -4,6 +4,7 @@
  * they do between two calls takes no time, and each figure can be told beforehand.
  */
 #include "cell.h"
+#include "sim/sim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -407,6 +408,52 @@ static void test_seeds_decide_everything(void **state) {
     assert_int_equal(different, 5);
 }
 
+/* ---- policies ------------------------------------------------------------------------------ */
+
+/* Asked, counts, and lets the last one go on as long as there is one. */
+struct last_first {
+    uint64_t asked, most;
+};
+
+static size_t choose_last(void *context, struct sim_cpu *const *runnable, size_t n) {
+    struct last_first *l = context;
+    l->asked++;
+    if (n > l->most)
+        l->most = n;
+    for (size_t i = 1; i < n; i++)
+        assert_true(runnable[i - 1]->clock <= runnable[i]->clock);
+    size_t highest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (runnable[i]->number > runnable[highest]->number)
+            highest = i;
+    return highest;
+}
+
+static void notes_its_place(struct worker *w) {
+    unsigned *place = w->shared;
+    for (unsigned i = 0; i < 100; i++)
+        machine_cpu_relax__sim();
+    w->found = ++*place;
+}
+
+/* Who has the highest number runs to its end first, whatever the clocks say. */
+static void test_policies_decide_who_runs(void **state) {
+    (void)state;
+    struct worker workers[4];
+    struct last_first last = {0, 0};
+    const struct sim_policy policy = {choose_last, &last};
+    unsigned place = 0;
+    open_with(4, 1, NULL);
+    sim_set_policy(&policy);
+    run_all(workers, 4, (void (*const[])(struct worker *)){notes_its_place}, 1, &place);
+    sim_set_policy(NULL);
+    machine->close();
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(workers[i].found, 4 - i);
+    assert_int_equal(last.most, 4);
+    assert_true(last.asked >= 400);
+}
+
 /* ---- ends ---------------------------------------------------------------------------------- */
 
 static void waits_for_ever(struct worker *w) {
@@ -463,6 +510,7 @@ int main(void) {
         cmocka_unit_test(test_pipes),
         cmocka_unit_test(test_memory_is_reused),
         cmocka_unit_test(test_seeds_decide_everything),
+        cmocka_unit_test(test_policies_decide_who_runs),
         cmocka_unit_test(test_deadlock_is_told),
         cmocka_unit_test(test_wrong_profiles_are_refused),
     };
