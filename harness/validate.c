@@ -334,9 +334,10 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
             const struct validation_point *p = &v->points[i];
             const struct load_ratio *a = p->measured, *b = p->predicted;
             if (p->metric == metric && strcmp(p->measured_cell->engine, engines[e]) == 0)
-                fprintf(f, "%.9g %.9g %.9g %.9g %.9g %.9g\n", a->value, b->value,
+                fprintf(f, "%.9g %.9g %.9g %.9g %.9g %.9g %ld\n", a->value, b->value,
                         a->has_interval ? a->low : a->value, a->has_interval ? a->high : a->value,
-                        b->has_interval ? b->low : b->value, b->has_interval ? b->high : b->value);
+                        b->has_interval ? b->low : b->value, b->has_interval ? b->high : b->value,
+                        p->left_out != NULL ? 0xbbbbbbL : strtol(view_colour(e) + 1, NULL, 16));
         }
         fputs("EOD\n", f);
     }
@@ -347,10 +348,19 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
     fputs("set title ", f);
     print_quoted(f, metric_titles[metric]);
     fputs(" noenhanced\n", f);
+    for (const char *axis = "xy"; *axis != '\0'; axis++) {
+        fprintf(f, "set %ctics nomirror out (", *axis);
+        const bool dense = log10(high / low) < 0.8;
+        for (int e = -3; e <= 4; e++)
+            for (unsigned m = 1; m <= 9; m++)
+                if (dense ? m != 7 && m != 9 : m == 1 || m == 2 || m == 5)
+                    fprintf(f, "%s%g", e == -3 && m == 1 ? "" : ",", m * pow(10, e));
+        fputs(")\n", f);
+    }
     fputs("set xlabel \"measured\"\nset ylabel \"predicted\"\nunset label\n", f);
     for (size_t i = 0; i < v->points_count; i++) {
         const struct validation_point *p = &v->points[i];
-        if (p->metric != metric || p->error <= 0.25)
+        if (p->metric != metric || p->error <= 0.25 || p->left_out != NULL)
             continue;
         fputs("set label ", f);
         char workload[32];
@@ -380,9 +390,9 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
           f);
     for (size_t e = 0; e < engines_count; e++) {
         fprintf(f,
-                ", \\\n $d%u_%zu using 1:2:3:4:5:6 with xyerrorbars pt %d ps marker*2.2 lw 1.5 "
-                "lc rgb '%s' title ",
-                panel, e, view_marker(e), view_colour(e));
+                ", \\\n $d%u_%zu using 1:2:3:4:5:6:7 with xyerrorbars pt %d ps marker*2.2 lw 1.5 "
+                "lc rgb variable notitle, NaN with points pt %d ps marker*2.2 lc rgb '%s' title ",
+                panel, e, view_marker(e), view_marker(e), view_colour(e));
         print_quoted(f, engines[e]);
     }
     fputc('\n', f);
@@ -400,7 +410,7 @@ static bool write_plot(const struct validation *v, const char *folder, const cha
         fputs("if (!exists(\"marker\")) marker = 1\nset encoding utf8\nset multiplot\n"
               "set logscale xy\nset border 3\nset tics nomirror out\nset grid lw 0.5 lc rgb "
               "'#dddddd'\nset tics font 'sans-serif,17'\nset title font 'sans-serif,18'\n"
-              "set xtics add (0.2, 0.5, 2, 5, 20, 50)\nset ytics add (0.2, 0.5, 2, 5, 20, 50)\n",
+
               f);
         fputs("set label 100 \"Predicted against measured\" at screen 0.02,0.957 left noenhanced "
               "font 'sans-serif,34'\nset label 101 ",
@@ -411,7 +421,8 @@ static bool write_plot(const struct validation *v, const char *folder, const cha
               f);
         print_quoted(f, v->measured_host->label);
         fputs(" at screen 0.98,0.026 right noenhanced font 'sans-serif,18' tc rgb '#333333'\n"
-              "set label 103 \"whiskers: 95 % intervals; named: beyond 25 %\" at screen 0.02,0.026 "
+              "set label 103 \"whiskers: 95 % intervals; named: beyond 25 %; grey: not judged\" at "
+              "screen 0.02,0.026 "
               "left noenhanced font 'sans-serif,18' tc rgb '#333333'\n"
               "unset xlabel\nset lmargin at screen 0\nset rmargin at screen 1\n"
               "set bmargin at screen 0\nset tmargin at screen 1\nunset border\nunset tics\n"
