@@ -409,8 +409,7 @@ static bool write_plot(const struct validation *v, const char *folder, const cha
         const size_t n = engines_of(v, engines);
         fputs("if (!exists(\"marker\")) marker = 1\nset encoding utf8\nset multiplot\n"
               "set logscale xy\nset border 3\nset tics nomirror out\nset grid lw 0.5 lc rgb "
-              "'#dddddd'\nset tics font 'sans-serif,17'\nset title font 'sans-serif,18'\n"
-
+              "'#dddddd'\nset tics font 'sans-serif,17'\nset title font 'sans-serif,18'\n",
               f);
         fputs("set label 100 \"Predicted against measured\" at screen 0.02,0.957 left noenhanced "
               "font 'sans-serif,34'\nset label 101 ",
