@@ -18,11 +18,9 @@ static const struct action {
 } actions[] = {
     {"show", "print a profile: each value with its unit and source", machine_show_main},
     {"probe", "measure this computer and write a profile of it", machine_probe_main},
+    {"validate", "compare what is predicted with what is measured here", machine_validate_main},
 };
 enum { ACTIONS = sizeof actions / sizeof *actions };
-
-/* Of later versions. */
-static const char *const planned[] = {"validate", NULL};
 
 static int help(void) {
     printf("usage: allcores machine ACTION [options]\n"
@@ -52,10 +50,6 @@ int machine_main(int argc, char **argv) {
             return actions[a].run(argc - 1, argv + 1);
     }
     names[ACTIONS] = NULL;
-    for (const char *const *p = planned; *p != NULL; p++)
-        if (strcmp(argv[1], *p) == 0)
-            return cli_error(
-                "machine", "%s is not built yet; `allcores machine --help` lists what is", argv[1]);
     return cli_error("machine", "unknown action '%.60s'; %s", argv[1],
                      suggest_phrase(argv[1], names, phrase, sizeof phrase));
 }

@@ -10,5 +10,6 @@ int machine_main(int argc, char **argv);
 /* The actions behind it; argv[0] is the action's name. */
 int machine_show_main(int argc, char **argv);
 int machine_probe_main(int argc, char **argv);
+int machine_validate_main(int argc, char **argv);
 
 #endif

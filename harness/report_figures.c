@@ -1030,15 +1030,15 @@ struct form {
 };
 
 /* Draws one figure in one form. */
-static bool draw(const char *folder, const struct figure *figure, const struct form *form) {
+static bool draw(const char *folder, const char *name, const struct form *form) {
     char *before = NULL, *script = NULL;
-    if (asprintf(&script, "%s.gp", figure->name) < 0)
+    if (asprintf(&script, "%s.gp", name) < 0)
         return out_of_memory();
     bool ok = asprintf(&before,
                        "set terminal %s size %d,%d font '%s,%d' background rgb 'white'; marker = "
                        "%g; set output '%s.%s'",
                        form->terminal, PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX, form->marker,
-                       figure->name, form->extension) >= 0;
+                       name, form->extension) >= 0;
     if (ok) {
         ok = run_gnuplot(folder, before, script);
         free(before);
@@ -1049,15 +1049,19 @@ static bool draw(const char *folder, const struct figure *figure, const struct f
     return ok;
 }
 
-bool figures_draw(const struct view *view, const char *folder, struct figures *figures) {
+bool figure_render(const char *folder, const char *name) {
     static const struct form svg = {"svg enhanced", "svg", 0.5};
     static const struct form png = {"pngcairo enhanced fontscale 0.75", "png", 1.1};
+    return draw(folder, name, &svg) && draw(folder, name, &png);
+}
+
+bool figures_draw(const struct view *view, const char *folder, struct figures *figures) {
     const size_t first = figures->count;
     bool ok = slowdown_figures(view, folder, figures);
     for (size_t w = 0; ok && w < view->workloads_count; w++)
         ok = curve_figure(view, folder, figures, view->workloads[w]);
     ok = ok && abort_figures(view, folder, figures);
     for (size_t i = first; ok && i < figures->count; i++)
-        ok = draw(folder, &figures->list[i], &svg) && draw(folder, &figures->list[i], &png);
+        ok = figure_render(folder, figures->list[i].name);
     return ok;
 }

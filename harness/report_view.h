@@ -65,6 +65,10 @@ void figures_free(struct figures *figures);
  * False when one line on stderr has said why not. */
 bool figures_draw(const struct view *view, const char *folder, struct figures *figures);
 
+/* Draws the script NAME.gp of the folder as NAME.svg and NAME.png there.  False when one line on
+ * stderr has said why not. */
+bool figure_render(const char *folder, const char *name);
+
 /* Writes tables.md and index.html into the folder, which has the figures.  `views` has one entry
  * for each host of the load. */
 bool page_write(const struct load *load, const struct view *views, const struct figures *figures,
