@@ -47,6 +47,7 @@
 #define tm_c7_begin C7_NAME(tm_c7_begin)
 #define tm_c7_commit C7_NAME(tm_c7_commit)
 #define tm_c7_contend C7_NAME(tm_c7_contend)
+#define tm_c7_enter C7_NAME(tm_c7_enter)
 #define tm_c7_grow C7_NAME(tm_c7_grow)
 #define tm_c7_plain_write C7_NAME(tm_c7_plain_write)
 #define tm_c7_reshare C7_NAME(tm_c7_reshare)

@@ -327,6 +327,30 @@ static void crossed_writes_end(void **state) {
     stop();
 }
 
+/* commit=log takes owner bytes by a load and a store, so two may believe that an object is theirs:
+ * here, because the byte is taken away from B.  The one that commits first invalidates the other,
+ * which has marked what it has written. */
+static void writers_that_race_for_an_object(void **state) {
+    START(overwrite_x, overwrite_x);
+    go_to(A, 1);
+    go_to(B, 1);
+    go_to(B, 2);
+    assert_true(tm_c7_owner(unit_of(world.x)) == 2);
+    assert_true(tm_c7_has_read(&tm_c7.segment[2], unit_of(world.x)));
+    atomic_store(&tm_c7.owner[unit_of(world.x)], 0);
+    go_to(A, 2);
+    go(A);
+    expect_end(A);
+    expect_point(B, 1);
+    go_to(B, 2);
+    go(B);
+    expect_end(B);
+    expect_no_abort(A);
+    expect_one_abort(B, TM_WRITE_READ, A, world.x);
+    expect_state(8, 0);
+    stop();
+}
+
 /* ---- write-read ------------------------------------------------------------------------------ */
 
 /* A write that has not been committed is seen by nobody else, and conflicts with no reader that
@@ -1162,6 +1186,66 @@ static void abort_copies_back(void **state) {
     stop();
 }
 
+/* A short object that lies on two pages is private on both when it has been written, and is copied
+ * back, and out, as a whole; with commit=log the second page may never have been touched before. */
+enum { STRADDLING_WORDS = 100 };
+static array_ref straddling;
+static void allocate_straddling(struct tm_thread *self) {
+    uint32_t first = 0, last = 0;
+    do {
+        straddling = tm_new_array(self, struct array, word, STRADDLING_WORDS);
+        first = tm_c7_page(tm_c7_unit((uintptr_t)straddling));
+        last = tm_c7_page(tm_c7_unit((uintptr_t)straddling + 8 * STRADDLING_WORDS));
+    } while (first == last);
+}
+static void write_straddling(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->executions++;
+        tm_set_at(straddling, word, STRADDLING_WORDS - 1, 8);
+        tm_set_at(straddling, word, 0, 9);
+        point(actor, 1);
+        if (actor->executions == 1)
+            tm_abort_restart(self);
+    }
+}
+static void read_straddling(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->seen[0] = tm_get_at(straddling, word, 0);
+        actor->seen[1] = tm_get_at(straddling, word, STRADDLING_WORDS - 1);
+        point(actor, 1);
+    }
+}
+static void object_on_two_pages(void **state) {
+    static const script scripts[] = {write_straddling, read_straddling};
+    set_up(commit_of(state), 2, 2);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    allocate_straddling(self);
+    tm_engine_descriptor.detach(self);
+    actors_start(2, scripts);
+    const uint32_t first = tm_c7_unit((uintptr_t)straddling);
+    const uint32_t last = tm_c7_unit((uintptr_t)straddling + 8 * STRADDLING_WORDS);
+    go_to(A, 1);
+    assert_true(tm_c7_is_private(&tm_c7.segment[1], first));
+    assert_true(tm_c7_is_private(&tm_c7.segment[1], last));
+    go_to(A, 1);
+    go_to(B, 1);
+    assert_true(B->seen[0] == 0 && B->seen[1] == 0);
+    go(B);
+    expect_end(B);
+    go(A);
+    expect_end(A);
+    actors_leave();
+    static const script again[] = {read_straddling, read_straddling};
+    actors_start(2, again);
+    for (unsigned i = 0; i < 2; i++) {
+        go_to(&actors[i], 1);
+        assert_true(actors[i].seen[0] == 9 && actors[i].seen[1] == 8);
+        go(&actors[i]);
+        expect_end(&actors[i]);
+    }
+    stop();
+}
+
 /* The same object is written again by the next block of the same thread: the flag is back on. */
 static void write_x_in_two_blocks(struct actor *actor, struct tm_thread *self) {
     for (unsigned i = 0; i < 2; i++) {
@@ -1480,6 +1564,7 @@ int main(int argc, char **argv) {
         BOTH(age_beats_segment_number),
         BOTH(a_loser_becomes_the_oldest),
         BOTH(crossed_writes_end),
+        LOG(writers_that_race_for_an_object),
         BOTH(uncommitted_writes_are_not_seen),
         BOTH(readers_of_neighbours_do_not_conflict),
         BOTH(committer_beats_a_younger_reader),
@@ -1505,6 +1590,7 @@ int main(int argc, char **argv) {
         BOTH(page_is_made_private_behind_a_commit),
         BOTH(page_is_made_private_while_a_commit_waits),
         BOTH(abort_copies_back),
+        BOTH(object_on_two_pages),
         BOTH(every_block_takes_the_owner_byte_anew),
         BOTH(new_objects_are_published_whole),
         BOTH(writes_to_different_cards_conflict),

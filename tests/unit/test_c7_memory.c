@@ -102,7 +102,6 @@ static void markers_are_gone(enum c7_commit commit, size_t before_x) {
     set_up(commit, 2, 2, 4 * SMALL_HEAP_MB);
     struct tm_thread *self = tm_engine_descriptor.attach(0, true);
     const uint32_t end = tm_c7.first_page + (uint32_t)(before_x >> C7_PAGE_SHIFT);
-    (void)tm_new_array(self, struct array, word, before_x / 8);
     while (tm_c7_page(unit_of(world.x)) < end)
         world.x = tm_new(self, struct cell);
     tm_engine_descriptor.detach(self);
@@ -658,6 +657,102 @@ static void segments_outlive_their_threads(void **state) {
     tm_engine_descriptor.stop();
 }
 
+/* A thread leaves, others commit to pages that it has held, and the next thread of its segment sees
+ * that.  One host thread is both. */
+static TM_NOINLINE void set_x(struct tm_thread *self, uint64_t value) {
+    tm_c7_enter(self);
+    atomic (self) {
+        tm_set(world.x, value, value);
+        tm_set(world.y, value, value);
+    }
+}
+static TM_NOINLINE uint64_t get_x_and_y(struct tm_thread *self) {
+    uint64_t x, y;
+    tm_c7_enter(self);
+    atomic (self) {
+        x = tm_get(world.x, value);
+        y = tm_get(world.y, value);
+    }
+    return 1000 * x + y;
+}
+static void next_thread_of_a_segment_sees_later_commits(void **state) {
+    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    struct tm_thread *other = tm_engine_descriptor.attach(1, false);
+    assert_true(get_x_and_y(other) == 0);
+    for (unsigned round = 1; round <= 3; round++) {
+        struct tm_thread *self = tm_engine_descriptor.attach(0, false);
+        assert_true(get_x_and_y(self) == 1001 * 2 * (uint64_t)(round - 1));
+        set_x(self, 2 * round - 1);
+        tm_engine_descriptor.detach(self);
+        assert_true(get_x_and_y(other) == 1001 * (2 * (uint64_t)round - 1));
+        set_x(other, 2 * round);
+    }
+    tm_engine_descriptor.detach(other);
+    tm_engine_descriptor.stop();
+}
+
+/* ---- commit=log: notes about memory that has been freed
+ *
+ * They must not be applied to the object that is created there next.  The new object's thread takes
+ * the memory in a block that began before the notes were written, and the signal that came with
+ * them is hidden from it until then, as if they had come between its safe point and its taking the
+ * memory.
+ */
+enum { NOTED_WORDS = 700 };
+static array_ref noted;
+static void touch_noted(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        actor->seen[3] = tm_get_at(noted, word, 0) + tm_get_at(noted, word, NOTED_WORDS - 1);
+    }
+}
+static void write_noted_and_free_it(struct actor *actor, struct tm_thread *self) {
+    (void)actor;
+    atomic (self) {
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            tm_set_at(noted, word, i, 5);
+    }
+    atomic (self) {
+        tm_free(self, noted);
+    }
+}
+static void create_on_freed_memory(struct actor *actor, struct tm_thread *self) {
+    uint64_t wrong = 0;
+    atomic (self) {
+        actor->executions++;
+        blind_point(actor, 1);
+        wrong = 0;
+        atomic_store(&self->segment->signal.limit, self->segment->block_end);
+        const array_ref new = tm_new_array(self, struct array, word, NOTED_WORDS);
+        actor->seen[0] = (uintptr_t) new;
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            tm_set_at(new, word, i, 6);
+        atomic_store(&self->segment->signal.limit, 0);
+        tm_safepoint(self);
+        for (unsigned i = 0; i < NOTED_WORDS; i++)
+            wrong += tm_get_at(new, word, i) != 6;
+    }
+    actor->seen[1] = wrong;
+}
+static void notes_do_not_outlive_their_object(void **state) {
+    static const script scripts[] = {write_noted_and_free_it, create_on_freed_memory};
+    set_up(commit_of(state), 2, 2, SMALL_HEAP_MB);
+    struct tm_thread *self = tm_engine_descriptor.attach(0, true);
+    noted = tm_new_array(self, struct array, word, NOTED_WORDS);
+    tm_engine_descriptor.detach(self);
+    warm_up = touch_noted;
+    actors_start(2, scripts);
+    go_to(B, 1);
+    go(A);
+    expect_end(A);
+    assert_true(atomic_load(&tm_c7.segment[2].pending) != 0);
+    go(B);
+    expect_end(B);
+    assert_true(B->seen[0] == (uintptr_t)noted);
+    assert_int_equal(B->executions, 1);
+    assert_true(B->seen[1] == 0);
+    stop();
+}
+
 /* ---- all of them
  * ------------------------------------------------------------------------------------------ */
 
@@ -669,13 +764,23 @@ static void segments_outlive_their_threads(void **state) {
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
-        BOTH(markers_of_the_last_round_are_gone), BOTH(reads_are_found_in_every_version),
-        BOTH(a_full_heap_is_told_in_one_line),    BOTH(missing_memory_is_told_in_one_line),
-        BOTH(freed_memory_is_used_again),         BOTH(huge_objects_come_and_go),
-        BOTH(private_pages_are_shared_again),     BOTH(plain_writes_count_as_no_commit),
-        BOTH(memory_returns_to_a_producer),       BOTH(resident_memory_is_bounded),
-        BOTH(any_number_of_segments_works),       BOTH(threads_share_too_few_segments),
-        BOTH(a_thread_waits_for_a_segment),       BOTH(segments_outlive_their_threads),
+        BOTH(markers_of_the_last_round_are_gone),
+        BOTH(reads_are_found_in_every_version),
+        BOTH(a_full_heap_is_told_in_one_line),
+        BOTH(missing_memory_is_told_in_one_line),
+        BOTH(freed_memory_is_used_again),
+        BOTH(huge_objects_come_and_go),
+        BOTH(private_pages_are_shared_again),
+        BOTH(plain_writes_count_as_no_commit),
+        BOTH(memory_returns_to_a_producer),
+        BOTH(resident_memory_is_bounded),
+        BOTH(any_number_of_segments_works),
+        BOTH(threads_share_too_few_segments),
+        BOTH(a_thread_waits_for_a_segment),
+        BOTH(segments_outlive_their_threads),
+        BOTH(next_thread_of_a_segment_sees_later_commits),
+        {"notes_do_not_outlive_their_object: log", notes_do_not_outlive_their_object, NULL, NULL,
+         &commits_by_log},
     };
     return run_each("c7, memory", tests, sizeof tests / sizeof *tests, argv) == 0 ? 0 : 1;
 }
