@@ -161,7 +161,7 @@ struct c7_segment {
     uintptr_t begin_end;
     struct c7_slots slots[C7_SMALL_UNITS + 1]; /* free memory of small objects by length */
     uint64_t commits;                          /* since the last thought about private pages */
-    bool hurried; /* commit=pause: the execution was signalled at a write, and has gone on */
+    bool hurried; /* commit=pause: this execution went on at a write although it was signalled */
     _Atomic uint64_t private_pages; /* made private since then; counted by committers, too */
     _Atomic int32_t borders; /* between pages in different states: that many mappings, about */
 };
