@@ -667,7 +667,7 @@ static TM_NOINLINE void set_x(struct tm_thread *self, uint64_t value) {
     }
 }
 static TM_NOINLINE uint64_t get_x_and_y(struct tm_thread *self) {
-    uint64_t x, y;
+    uint64_t x = 0, y = 0;
     tm_c7_enter(self);
     atomic (self) {
         x = tm_get(world.x, value);

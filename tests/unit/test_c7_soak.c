@@ -85,7 +85,7 @@ static TM_NOINLINE uint64_t replace(struct tm_thread *self, uint64_t (*size)(str
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t words = size(rng), place = tm_random_below(rng, used);
         _Atomic bool gives_up = tm_random_below(rng, THROWN_AWAY) == 0; /* in memory, not undone */
-        bool good;
+        bool good = false;
         atomic (self) {
             good = true;
             const array_ref new = tm_new_array(self, struct array, word, words);
