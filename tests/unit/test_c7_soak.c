@@ -169,9 +169,9 @@ static const struct measure {
     double more; /* what chance does: so much of it, */
     double kib;  /* and so much besides */
 } measures[MEASURES] = {
-    [RESIDENT] = {"resident memory", 0.25, 1024},
-    [FRAMES] = {"memory of the frames", 0.25, 1024},
-    [HEAP] = {"heap in use", 0.15, 512},
+    [RESIDENT] = {"resident memory", 0.4, 1024},
+    [FRAMES] = {"memory of the frames", 0.4, 1024},
+    [HEAP] = {"heap in use", 0.4, 512},
 };
 
 enum { WARM_UP, BEFORE, LAST, WINDOWS };
