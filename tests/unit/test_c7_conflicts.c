@@ -330,8 +330,14 @@ static void crossed_writes_end(void **state) {
 /* commit=log takes owner bytes by a load and a store, so two may believe that an object is theirs:
  * here, because the byte is taken away from B.  The one that commits first invalidates the other,
  * which has marked what it has written. */
+static void overwrite_x_on_a_private_page(struct actor *actor, struct tm_thread *self) {
+    atomic (self) {
+        tm_set(world.z, value, 1);
+    }
+    overwrite_x(actor, self);
+}
 static void writers_that_race_for_an_object(void **state) {
-    START(overwrite_x, overwrite_x);
+    START(overwrite_x, overwrite_x_on_a_private_page);
     go_to(A, 1);
     go_to(B, 1);
     go_to(B, 2);
