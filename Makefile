@@ -97,9 +97,9 @@ HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*
 HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
 HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o
 HARNESS_LIBRARY := $(filter-out $(B)/harness/main.o,$(HARNESS_OBJECTS))
-# Profiles of simulated machines: every machine/profiles/NAME.json is compiled in, with what reads them.
+# Profiles of simulated machines: every machine/profiles/NAME.json is compiled in.
 PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json)))
-MACHINE_OBJECTS := $(sort $(MACHINE_OBJECTS) $(B)/machine/sim/profile.o) $(B)/profiles.o
+MACHINE_OBJECTS += $(B)/profiles.o
 
 # Linked as objects: an archive would drop those of which only the registry section is wanted.
 MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
@@ -170,7 +170,7 @@ lint-list: $(B)/flags
 install: all ## copy the program into PREFIX
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/allcores/engines'
 	install -m 755 $(B)/allcores '$(DESTDIR)$(PREFIX)/bin/allcores'
-	install -m 644 $(wildcard LICENSE README.md harness/results.schema.json) '$(DESTDIR)$(PREFIX)/share/doc/allcores'
+	install -m 644 $(wildcard LICENSE README.md harness/results.schema.json machine/profiles/profile.schema.json) '$(DESTDIR)$(PREFIX)/share/doc/allcores'
 	$(if $(wildcard engines/README.md),install -m 644 engines/README.md '$(DESTDIR)$(PREFIX)/share/doc/allcores/engines')
 
 help: ## this list
@@ -199,6 +199,10 @@ test-programs: $(B)/allcores $(CONFORMANCE_PROGRAM) $(UNIT_TESTS)
 
 $(B)/tests/conformance: $(B)/tests/driver/conformance.o $(HARNESS_LIBRARY) $(MATRIX) $(CONFORMANCE_OBJECTS) $(B)/linked
 	$(link) -lcmocka
+
+# For scripts/inflation; no test, so only built when asked for.
+$(B)/tests/inflation: $(B)/tests/driver/inflation.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
+	$(link)
 
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
 	$(link) -lcmocka

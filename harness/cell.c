@@ -377,10 +377,10 @@ static void measure_started(const struct cell_request *r, struct cell_sample *sa
     free(workers);
 }
 
-/* The clock of the computer that simulates. */
+/* Processor time of the process that simulates. */
 static uint64_t host_now_ns(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
@@ -414,6 +414,7 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
         request->machine->counters(&counters);
         sample->accesses = counters.accesses;
         sample->switches = counters.switches;
+        sample->instructions = counters.instructions;
         request->machine->close();
         sample->host_ns = host_now_ns() - host_start_ns;
     }

@@ -43,9 +43,11 @@ struct cell_sample {
     struct tm_stats stats; /* sum over the threads (set maxima: largest), of the same interval */
     uint64_t rss_bytes;    /* resident set of the process behind the interval */
     uint64_t latency_p50_ns, latency_p99_ns, latency_max_ns; /* only with `latency` */
-    /* What the simulation took, for judging the simulator; 0 on other machines.  host_ns is time of
-     * the computer that simulates, the only figure here that differs between equal runs. */
+    /* What the simulation took, for judging the simulator; 0 on other machines.  host_ns is
+     * processor time of the process that simulates, the only figure here that differs between equal
+     * runs. */
     uint64_t host_ns, accesses, switches;
+    uint64_t instructions; /* simulated ones, setup and verification included; not recorded */
 };
 
 /*

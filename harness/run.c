@@ -19,7 +19,7 @@
 #define RUN_MIN_TIME_DEFAULT_S 0.05
 #define RUN_MIN_TIME_MIN_S 0.0001
 #define RUN_MIN_TIME_MAX_S 3600.0
-#define RUN_SIM_TIME_DEFAULT_S 0.0002
+#define RUN_SIM_TIME_DEFAULT_S 0.0005
 #define RUN_SIM_TIME_MIN_S 0.000001
 #define RUN_SIM_TIME_MAX_S 10.0
 #define RUN_JOBS_MAX 256
@@ -156,7 +156,7 @@ static bool parse_numbers(const char **values, struct plan *plan, char *why, siz
         if (!spec_real(values[MIN_TIME], shortest, longest, &plan->min_time_s)) {
             snprintf(why, why_size,
                      "--min-time '%.60s': must be a number of seconds from %g to %g, such as %s",
-                     values[MIN_TIME], shortest, longest, measures ? "0.05" : "0.0002");
+                     values[MIN_TIME], shortest, longest, measures ? "0.05" : "0.0005");
             return false;
         }
         plan->sim_time_s = plan->min_time_s;

@@ -14,7 +14,7 @@
  *                               stderr
  *
  * On the simulated machine a test runs on a small computer, every other seed on one with two
- * hardware threads, so that threads are preempted anywhere, and its intervals are a tenth as long.
+ * hardware threads, so that threads are preempted anywhere, and real workloads run a tenth as long.
  *
  * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
  * names its seed.
@@ -49,6 +49,7 @@ enum {
     VALUES_MAX = 16,
     NAME_SIZE = 128,
     SEEDS = 3,
+    SIMULATED_SEEDS = 2, /* one on each computer */
     SEEDS_S = 4,
     SEEDS_PER_LIMIT = 50
 };
@@ -136,7 +137,8 @@ static _Atomic uint64_t *running_seed;
 
 /* How many seeds the test wants.  Sanitizers make everything slower. */
 static uint64_t seeds_of(const struct test *t) {
-    const uint64_t seeds = (uint64_t)parameter(t, "seeds", SEEDS);
+    const uint64_t seeds =
+        (uint64_t)parameter(t, "seeds", t->machine->simulated ? SIMULATED_SEEDS : SEEDS);
     return SANITIZED && seeds > SEEDS ? (seeds + 9) / 10 : seeds;
 }
 
@@ -150,7 +152,7 @@ static time_t now_s(void) {
 static bool run_here(const struct test *t, char *why) {
     const uint64_t interval_ms =
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
-    const uint64_t by_time = t->machine->simulated ? 2 : 1; /* one on each computer */
+    const uint64_t by_time = t->machine->simulated ? SIMULATED_SEEDS : 1;
     const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
     const uint64_t begin = only_seed > 0 ? only_seed : 1, end = only_seed > 0 ? only_seed : seeds;
     const time_t start_s = now_s();
@@ -173,7 +175,8 @@ static bool run_here(const struct test *t, char *why) {
                 seed % 2 == 0 ? sizeof few_hardware_threads / sizeof *few_hardware_threads : 0;
         }
         if (interval_ms > 0) {
-            const uint64_t ms = t->machine->simulated ? 100000 : 1000000;
+            const bool brief = t->machine->simulated && !is_conformance(t->cell->workload);
+            const uint64_t ms = brief ? 100000 : 1000000;
             request.warmup_ns = ms;
             request.interval_ns = interval_ms * ms;
         } else {
@@ -195,12 +198,15 @@ static bool run_here(const struct test *t, char *why) {
 
 /* ---- one test, in a child ---------------------------------------------------------------- */
 
-/* Of a test.  More seeds than usual take longer. */
-static unsigned limit_s(void) { return (unsigned)(LIMIT_S * (1 + first_seeds / SEEDS_PER_LIMIT)); }
+/* Of a test.  More seeds than usual take longer, and so do simulated threads: on one processor. */
+static unsigned limit_s(const struct test *t) {
+    return (unsigned)(LIMIT_S * (1 + first_seeds / SEEDS_PER_LIMIT)) *
+           (t->machine->simulated ? 4 : 1);
+}
 
 static _Noreturn void child(const struct test *t, int out) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(limit_s()); /* ends the process; survives an exec */
+    alarm(limit_s(t)); /* ends the process; survives an exec */
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     for (size_t i = 0; !SANITIZED && i < sizeof fatal / sizeof *fatal; i++)
         signal(fatal[i], SIG_DFL); /* cmocka's handlers would exit without a word */
@@ -268,7 +274,7 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
             length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ":", seed);
         if (number == SIGALRM)
             snprintf(why + length, why_size - length, "%sno end within %u s", length > 0 ? " " : "",
-                     limit_s());
+                     limit_s(t));
         else
             snprintf(why + length, why_size - length, "%s[killed by signal %d, %s]",
                      length > 0 ? " " : "", number, strsignal(number));

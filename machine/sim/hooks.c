@@ -172,9 +172,8 @@ enum { WIDE = 32, CALL = 12 };
 
 static void charge(const void *read, const void *written, size_t bytes) {
     struct sim_cpu *c = sim_cpu_now;
-    if (c->dummy)
-        return;
-    sim_instructions(c, CALL + 2 * (bytes / WIDE));
+    if (!c->dummy)
+        sim_instructions(c, CALL + 2 * (bytes / WIDE));
     if (read != NULL)
         sim_access(c, linear(read), bytes, SIM_READ);
     if (written != NULL) /* the thread may have moved to another hardware thread */

@@ -35,28 +35,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 
 #define NO_FRAME UINT32_MAX
 #define NOBODY UINT32_MAX
 
-/* A set-associative cache.  A tag is a physical line + 1; 0 is an empty way.  Arrays are indexed by
- * set * ways + way. */
+/*
+ * A set-associative cache.  A tag is a physical line + 1; 0 is an empty way.  What belongs to a set
+ * lies together, so that the host misses once or twice and not for each array: an index is set *
+ * stride
+ * + way, and the arrays begin `ways` apart in one block.
+ */
 struct cache {
     uint32_t *tag;
     uint32_t *stamp; /* when it was used last; L1: also written by sim_memory_hit */
-    uint32_t *link;  /* L1: the line's way in L2.  L2: its way in L1 + 1, 0: not there.  L3: NULL */
-    uint8_t *right;  /* enum sim_right; L3: NULL */
-    uint32_t now;    /* the stamps' clock */
-    uint32_t sets, ways;
-    uint32_t mask; /* sets - 1; power_of_two only */
+    uint32_t
+        *link; /* L1: the line's index in L2.  L2: its index in L1 + 1, 0: not there.  L3: none */
+    uint32_t
+        *rights; /* L2: enum sim_right.  L1: that, and the filter entries, see back_of.  L3: none */
+    uint32_t now; /* the stamps' clock */
+    uint32_t sets, ways, stride;
+    uint32_t outside; /* an index that is no way's: of hits outside of all regions */
+    uint32_t mask;    /* sets - 1; power_of_two only */
     bool power_of_two;
     enum sim_replacement replacement;
+    void *block;
 };
 
 struct core {
     struct cache l1, l2;
-    uint16_t *back; /* [L1 way * smt + sibling] index of its filter entry + 1, 0: none */
     unsigned group, socket;
 };
 
@@ -256,34 +267,57 @@ static bool cache_open(struct cache *c, const struct sim_cache_profile *p, unsig
     c->sets = (uint32_t)(p->size_bytes / line_bytes / c->ways);
     if (c->sets == 0)
         c->sets = 1;
+    c->stride = (private ? 4 : 2) * c->ways;
+    c->outside = c->sets * c->stride;
     c->power_of_two = (c->sets & (c->sets - 1)) == 0;
     c->mask = c->sets - 1;
     c->replacement = p->replacement;
-    const size_t n = (size_t)c->sets * c->ways;
-    c->tag = calloc(n, sizeof *c->tag);
-    c->stamp = calloc(n + 1, sizeof *c->stamp); /* one more: of hits outside of all regions */
-    c->right = private ? calloc(n, sizeof *c->right) : NULL;
-    c->link = private ? calloc(n, sizeof *c->link) : NULL;
-    return c->tag != NULL && c->stamp != NULL &&
-           (!private || (c->right != NULL && c->link != NULL));
+    /* Zeroed by the host's kernel when it is touched, which the larger part may never be. */
+    c->block = calloc((size_t)c->sets * c->stride + c->ways + 1 + HOST_LINE / sizeof *c->tag,
+                      sizeof *c->tag);
+    if (c->block == NULL)
+        return false;
+    c->tag = (uint32_t *)(((uintptr_t)c->block + HOST_LINE - 1) & ~(uintptr_t)(HOST_LINE - 1));
+    c->stamp = c->tag + c->ways;
+    c->link = private ? c->tag + (size_t)2 * c->ways : NULL;
+    c->rights = private ? c->tag + (size_t)3 * c->ways : NULL;
+    return true;
 }
 
-static void cache_close(struct cache *c) {
-    free(c->tag);
-    free(c->stamp);
-    free(c->right);
-    free(c->link);
+static void cache_close(struct cache *c) { free(c->block); }
+
+/* Index of the first way of the line's set. */
+static inline uint32_t set_of(const struct cache *c, uint32_t line) {
+    return (c->power_of_two ? line & c->mask : line % c->sets) * c->stride;
 }
 
-static uint32_t set_of(const struct cache *c, uint32_t line) {
-    return c->power_of_two ? line & c->mask : line % c->sets;
+/* The host begins to fetch what an access to the line's set will need. */
+static void prefetch_set(const struct cache *c, uint32_t line) {
+    const uint32_t *set = &c->tag[set_of(c, line)];
+    for (uint32_t i = 0; i < c->stride; i += HOST_LINE / sizeof *set)
+        __builtin_prefetch(&set[i]);
 }
 
 enum { NO_WAY = UINT32_MAX };
 
 /* Index of the way that has the line, or NO_WAY. */
 static inline uint32_t cache_find(const struct cache *c, uint32_t line) {
-    const uint32_t first = set_of(c, line) * c->ways;
+    const uint32_t first = set_of(c, line);
+#ifdef __SSE2__
+    if (c->ways % 8 == 0) { /* without branches that nobody could predict */
+        const __m128i wanted = _mm_set1_epi32((int)(line + 1));
+        for (uint32_t w = first; w < first + c->ways; w += 8) {
+            const __m128i low = _mm_load_si128((const __m128i *)(const void *)&c->tag[w]);
+            const __m128i high = _mm_load_si128((const __m128i *)(const void *)&c->tag[w + 4]);
+            const __m128i found =
+                _mm_packs_epi32(_mm_cmpeq_epi32(low, wanted), _mm_cmpeq_epi32(high, wanted));
+            const unsigned bits = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(found, found)) & 0xff;
+            if (bits != 0)
+                return w + (unsigned)__builtin_ctz(bits);
+        }
+        return NO_WAY;
+    }
+#endif
     for (uint32_t w = first; w < first + c->ways; w++)
         if (c->tag[w] == line + 1)
             return w;
@@ -326,35 +360,35 @@ static uint32_t tree_victim(const struct cache *c, uint32_t first) {
     return first;
 }
 
-/* The way that a new line takes: an empty one, or the victim's.  An L2 spares what is in the L1
- * while it can. */
+/*
+ * The way that a new line takes: the first empty one, or the victim's.  An L2 spares what is in the
+ * L1 while it can.  One pass without branches: the way of the largest rank, which is whether it is
+ * empty, whether it need not be spared, and how long ago it was used.
+ */
 static uint32_t cache_place(struct sim_memory *m, const struct cache *c, uint32_t line,
                             bool spare_linked) {
-    const uint32_t first = set_of(c, line) * c->ways;
-    uint32_t oldest = NO_WAY, oldest_unlinked = NO_WAY;
-    uint32_t age = 0, age_unlinked = 0;
-    for (uint32_t w = first; w < first + c->ways; w++) {
-        if (c->tag[w] == 0)
-            return w;
-        const uint32_t a =
-            c->now - c->stamp[w]; /* right when the stamps have wrapped around, too */
-        if (oldest == NO_WAY || a > age) {
-            oldest = w;
-            age = a;
-        }
-        if (spare_linked && c->link[w] == 0 && (oldest_unlinked == NO_WAY || a > age_unlinked)) {
-            oldest_unlinked = w;
-            age_unlinked = a;
-        }
+    enum { WAY_BITS = 16 };
+    const uint64_t empty = UINT64_C(1) << 63, unlinked = UINT64_C(1) << 62;
+    const uint32_t first = set_of(c, line);
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < c->ways; i++) {
+        const uint32_t w = first + i;
+        /* Ages are right when the stamps have wrapped around, too. */
+        uint64_t rank = (uint64_t)(c->now - c->stamp[w]) << WAY_BITS | i;
+        if (spare_linked)
+            rank |= c->link[w] == 0 ? unlinked : 0;
+        rank = c->tag[w] == 0 ? empty | (c->ways - i) : rank;
+        largest = rank > largest ? rank : largest;
     }
-    uint32_t victim = oldest;
-    if (c->replacement == SIM_RANDOM)
-        victim = first + (uint32_t)(next_random(m) % c->ways);
-    else if (c->replacement == SIM_TREE_PLRU)
-        victim = tree_victim(c, first);
-    if (spare_linked && c->link[victim] != 0 && oldest_unlinked != NO_WAY)
-        victim = oldest_unlinked;
-    return victim;
+    if ((largest & empty) != 0)
+        return first + c->ways - (uint32_t)(largest & ~empty);
+    const uint32_t oldest = first + (uint32_t)(largest & ((1U << WAY_BITS) - 1));
+    if (c->replacement == SIM_LRU)
+        return oldest;
+    const uint32_t victim = c->replacement == SIM_RANDOM
+                                ? first + (uint32_t)(next_random(m) % c->ways)
+                                : tree_victim(c, first);
+    return (largest & unlinked) != 0 && c->link[victim] != 0 ? oldest : victim;
 }
 
 /* ---- the directory ------------------------------------------------------------------------- */
@@ -363,18 +397,37 @@ static struct line *line_of(const struct sim_memory *m, uint32_t line) {
     return &m->frame[line >> m->lines_shift][line & ((1U << m->lines_shift) - 1)];
 }
 
+/* An L1's `rights` hold the right and, for each of two siblings, the index of the filter entry that
+ * names the way + 1, or 0. */
+enum { RIGHT_BITS = 4, BACK_BITS = 12 };
+_Static_assert((enum sim_right)(1 << RIGHT_BITS) > SIM_WRITE && SIM_FILTER_SIZE < 1 << BACK_BITS &&
+                   RIGHT_BITS + 2 * BACK_BITS <= 32,
+               "a right and two filter entries fit");
+
+static enum sim_right right_of(uint32_t rights) {
+    return (enum sim_right)(rights & ((1U << RIGHT_BITS) - 1));
+}
+
+static void set_right(uint32_t *rights, enum sim_right right) {
+    *rights = *rights >> RIGHT_BITS << RIGHT_BITS | (uint32_t)right;
+}
+
+static unsigned back_shift(unsigned sibling) { return RIGHT_BITS + sibling * BACK_BITS; }
+
+static unsigned back_of(uint32_t rights, unsigned sibling) {
+    return rights >> back_shift(sibling) & ((1U << BACK_BITS) - 1);
+}
+
 /* The filter entries of an L1 way lose what is above `keep`. */
 static void clear_filters(struct sim_memory *m, unsigned core, uint32_t way, enum sim_right keep) {
-    struct core *c = &m->core[core];
+    const uint32_t rights = m->core[core].l1.rights[way];
     for (unsigned s = 0; s < m->smt; s++) {
-        uint16_t *back = &c->back[way * m->smt + s];
-        if (*back == 0)
+        const unsigned back = back_of(rights, s);
+        if (back == 0)
             continue;
-        struct sim_filter_entry *e = &m->port[core + s * m->cores].filter[*back - 1];
+        struct sim_filter_entry *e = &m->port[core + s * m->cores].filter[back - 1];
         if (e->way == way && e->right > (uint32_t)keep)
             e->right = keep;
-        if (keep == SIM_NONE)
-            *back = 0;
     }
 }
 
@@ -389,6 +442,7 @@ static void drop_from_l1(struct sim_memory *m, unsigned core, uint32_t way, unsi
     struct core *c = &m->core[core];
     tell(m, core, c->l1.tag[way] - 1, by, evicted, for_write);
     clear_filters(m, core, way, SIM_NONE);
+    c->l1.rights[way] = 0;
     c->l2.link[c->l1.link[way]] = 0;
     c->l1.tag[way] = 0;
 }
@@ -424,10 +478,10 @@ static void downgrade(struct sim_memory *m, unsigned core, uint32_t line, struct
     const uint32_t way = cache_find(&c->l2, line);
     if (c->l2.link[way] != 0) {
         tell(m, core, line, by, false, false);
-        c->l1.right[c->l2.link[way] - 1] = SIM_READ;
+        set_right(&c->l1.rights[c->l2.link[way] - 1], SIM_READ);
         clear_filters(m, core, c->l2.link[way] - 1, SIM_READ);
     }
-    c->l2.right[way] = SIM_READ;
+    c->l2.rights[way] = SIM_READ;
     entry->owner = NO_CORE;
 }
 
@@ -508,7 +562,7 @@ static uint32_t fill_l2(struct sim_memory *m, unsigned core, uint32_t line, stru
     if (l2->tag[way] != 0)
         drop_from_l2(m, core, way, line_of(m, l2->tag[way] - 1), by, true, false);
     l2->tag[way] = line + 1;
-    l2->right[way] = (uint8_t)right;
+    l2->rights[way] = right;
     l2->link[way] = 0;
     cache_touch(l2, way);
     set_add(&m->core_sets, &entry->holders, core);
@@ -528,19 +582,19 @@ static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t li
 
 /* The filter knows that this virtual line is in the way. */
 static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, uintptr_t address,
-                         uint32_t way, enum sim_right right) {
-    struct core *c = &m->core[core];
+                         uint32_t way) {
+    uint32_t *rights = &m->core[core].l1.rights[way];
     struct sim_port *p = &m->port[thread];
     const uintptr_t virtual_line = address >> m->line_shift;
     const unsigned index = virtual_line & (SIM_FILTER_SIZE - 1);
-    uint16_t *back = &c->back[way * m->smt + (thread != core)];
-    if (*back != 0 && *back != index + 1) { /* a second name of the line */
-        struct sim_filter_entry *e = &p->filter[*back - 1];
+    const unsigned sibling = thread != core, back = back_of(*rights, sibling);
+    if (back != 0 && back != index + 1) { /* a second name of the line */
+        struct sim_filter_entry *e = &p->filter[back - 1];
         if (e->way == way)
             e->right = SIM_NONE;
     }
-    *back = (uint16_t)(index + 1);
-    p->filter[index] = (struct sim_filter_entry){virtual_line, (uint32_t)right, way};
+    *rights ^= (back ^ (index + 1)) << back_shift(sibling);
+    p->filter[index] = (struct sim_filter_entry){virtual_line, (uint32_t)right_of(*rights), way};
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -677,7 +731,7 @@ static bool add_region(struct sim_memory *m, struct region r) {
         for (unsigned t = 0; t < m->threads; t++) {
             const struct cache *l1 = &m->core[t % m->cores].l1;
             for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
-                if (m->port[t].filter[i].way == l1->sets * l1->ways)
+                if (m->port[t].filter[i].way == l1->outside)
                     m->port[t].filter[i].right = SIM_NONE;
         }
         m->outside = false;
@@ -774,7 +828,7 @@ static void enter_outside(struct sim_memory *m, unsigned thread, uintptr_t addre
     const uintptr_t line = address >> m->line_shift;
     m->outside = true;
     m->port[thread].filter[line & (SIM_FILTER_SIZE - 1)] =
-        (struct sim_filter_entry){line, SIM_WRITE, l1->sets * l1->ways};
+        (struct sim_filter_entry){line, SIM_WRITE, l1->outside};
 }
 
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
@@ -788,10 +842,12 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
     }
     const unsigned core = core_of(m, thread);
     const struct core *c = &m->core[core];
-    const uint32_t way = cache_find(&c->l1, physical_line(m, frame, address));
-    if (way == NO_WAY || c->l1.right[way] < (uint8_t)right)
+    const uint32_t line = physical_line(m, frame, address), way = cache_find(&c->l1, line);
+    if (way == NO_WAY || right_of(c->l1.rights[way]) < right) {
+        prefetch_set(&c->l2, line); /* the next question will be for it */
         return false;
-    enter_filter(m, thread, core, address, way, (enum sim_right)c->l1.right[way]);
+    }
+    enter_filter(m, thread, core, address, way);
     return true;
 }
 
@@ -800,9 +856,14 @@ bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t addr
     const uint32_t frame = frame_of(m, address >> m->page_shift);
     if (frame == NO_FRAME)
         return false;
-    const struct cache *l2 = &m->core[thread % m->cores].l2;
-    const uint32_t way = cache_find(l2, physical_line(m, frame, address));
-    return way != NO_WAY && l2->right[way] >= (uint8_t)right;
+    const struct core *c = &m->core[core_of(m, thread)];
+    const uint32_t line = physical_line(m, frame, address), way = cache_find(&c->l2, line);
+    if (way != NO_WAY && c->l2.rights[way] >= (uint32_t)right)
+        return true;
+    __builtin_prefetch(
+        line_of(m, line)); /* the access itself comes when others have had their turn */
+    prefetch_set(&m->l3[c->group], line);
+    return false;
 }
 
 static uint64_t to_ticks(unsigned cycles) { return (uint64_t)cycles * SIM_TICKS; }
@@ -884,9 +945,9 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
     }
     const uint32_t line = physical_line(m, frame, address);
     uint32_t way = cache_find(&c->l1, line);
-    if (way != NO_WAY && c->l1.right[way] >= (uint8_t)right) {
+    if (way != NO_WAY && right_of(c->l1.rights[way]) >= right) {
         cache_touch(&c->l1, way);
-        enter_filter(m, thread, core, address, way, (enum sim_right)c->l1.right[way]);
+        enter_filter(m, thread, core, address, way);
         return fault_ticks + to_ticks(p->l1.latency_cycles);
     }
     uint32_t l2_way = way != NO_WAY ? c->l1.link[way] : cache_find(&c->l2, line);
@@ -897,10 +958,10 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
     }
     uint64_t latency = fault_ticks;
     enum sim_right got = right;
-    if (l2_way != NO_WAY && c->l2.right[l2_way] >= (uint8_t)right) {
+    if (l2_way != NO_WAY && c->l2.rights[l2_way] >= (uint32_t)right) {
         *level = SIM_L2;
         latency += to_ticks(p->l2.latency_cycles);
-        got = (enum sim_right)c->l2.right[l2_way];
+        got = (enum sim_right)c->l2.rights[l2_way];
         cache_touch(&c->l2, l2_way);
     } else {
         struct line *entry = line_of(m, line);
@@ -909,7 +970,7 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
             *level = SIM_UPGRADE;
             port->upgrades++;
             cycles = larger(p->upgrade_cycles, invalidate_others(m, core, line, entry, thread));
-            c->l2.right[l2_way] = SIM_WRITE;
+            c->l2.rights[l2_way] = SIM_WRITE;
             entry->owner = (uint16_t)core;
             cache_touch(&c->l2, l2_way);
         } else {
@@ -924,11 +985,11 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
             entry->busy_until = now + latency;
     }
     c->l1.tag[way] = line + 1;
-    c->l1.right[way] = (uint8_t)got;
+    set_right(&c->l1.rights[way], got);
     c->l1.link[way] = l2_way;
     c->l2.link[l2_way] = way + 1;
     cache_touch(&c->l1, way);
-    enter_filter(m, thread, core, address, way, got);
+    enter_filter(m, thread, core, address, way);
     return latency;
 }
 
@@ -972,9 +1033,6 @@ struct sim_memory *sim_memory_create(const struct sim_profile *profile, uint64_t
         c->socket = c->group / p->groups_per_socket;
         ok = cache_open(&c->l1, &p->l1, p->line_bytes, true) &&
              cache_open(&c->l2, &p->l2, p->line_bytes, true);
-        if (ok)
-            c->back = calloc((size_t)(c->l1.sets * c->l1.ways) * m->smt, sizeof *c->back);
-        ok = ok && c->back != NULL;
     }
     if (!ok) {
         sim_memory_destroy(m);
@@ -998,7 +1056,6 @@ void sim_memory_destroy(struct sim_memory *m) {
     for (unsigned i = 0; m->core != NULL && i < m->cores; i++) {
         cache_close(&m->core[i].l1);
         cache_close(&m->core[i].l2);
-        free(m->core[i].back);
     }
     for (uint32_t f = 0; f < m->frames; f++)
         free(m->frame[f]);
@@ -1026,23 +1083,26 @@ void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context
 
 /* ---- check --------------------------------------------------------------------------------- */
 
+/* The next index of a line in the cache, from `at` on; NO_WAY behind the last. */
+static uint32_t next_line(const struct cache *c, uint32_t at) {
+    for (; at < c->outside; at++)
+        if (at % c->stride < c->ways && c->tag[at] != 0)
+            return at;
+    return NO_WAY;
+}
+
 static const char *check_core(const struct sim_memory *m, unsigned core) {
     const struct core *c = &m->core[core];
-    for (uint32_t w = 0; w < c->l1.sets * c->l1.ways; w++) {
-        const uint32_t line = c->l1.tag[w] - 1;
-        if (c->l1.tag[w] == 0)
-            continue;
-        const uint32_t l2 = c->l1.link[w];
+    for (uint32_t w = 0; (w = next_line(&c->l1, w)) != NO_WAY; w++) {
+        const uint32_t line = c->l1.tag[w] - 1, l2 = c->l1.link[w];
         if (cache_find(&c->l1, line) != w)
             return "an L1 has a line twice, or in a wrong set";
         if (c->l2.tag[l2] != line + 1 || c->l2.link[l2] != w + 1 ||
-            c->l2.right[l2] != c->l1.right[w])
+            c->l2.rights[l2] != right_of(c->l1.rights[w]))
             return "a line of an L1 is not in its L2, or with another right";
     }
-    for (uint32_t w = 0; w < c->l2.sets * c->l2.ways; w++) {
+    for (uint32_t w = 0; (w = next_line(&c->l2, w)) != NO_WAY; w++) {
         const uint32_t line = c->l2.tag[w] - 1;
-        if (c->l2.tag[w] == 0)
-            continue;
         const struct line *entry = line_of(m, line);
         if (cache_find(&c->l2, line) != w)
             return "an L2 has a line twice, or in a wrong set";
@@ -1052,7 +1112,7 @@ static const char *check_core(const struct sim_memory *m, unsigned core) {
             return "a line of an L2 is not in its group's L3";
         if (!set_has(&m->core_sets, entry->holders, core))
             return "the directory does not know a holder";
-        if ((c->l2.right[w] == SIM_WRITE) != (entry->owner == core) || c->l2.right[w] == SIM_NONE)
+        if ((c->l2.rights[w] == SIM_WRITE) != (entry->owner == core) || c->l2.rights[w] == SIM_NONE)
             return "a right to write and the directory's owner differ";
     }
     return NULL;
@@ -1081,7 +1141,7 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
         if (e->right == SIM_NONE)
             continue;
         const uint32_t frame = map_get(&m->pages, (address >> m->page_shift) + 1);
-        if (e->way == c->l1.sets * c->l1.ways) {
+        if (e->way == c->l1.outside) {
             if (frame != NO_FRAME || region_of(m, address) != NULL)
                 return "a filter takes an address of a region for one outside";
             continue;
@@ -1090,9 +1150,9 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
             return "a filter names a page that was forgotten";
         if (c->l1.tag[e->way] != physical_line(m, frame, address) + 1)
             return "a filter names a way that has another line";
-        if (c->l1.right[e->way] < e->right)
+        if ((uint32_t)right_of(c->l1.rights[e->way]) < e->right)
             return "a filter has a right that the L1 has not";
-        if (c->back[e->way * m->smt + (thread != core)] != i + 1)
+        if (back_of(c->l1.rights[e->way], thread != core) != i + 1)
             return "a way does not know its filter entry";
     }
     return NULL;
@@ -1103,11 +1163,11 @@ const char *sim_memory_check(const struct sim_memory *m) {
     for (unsigned c = 0; c < m->cores && wrong == NULL; c++)
         wrong = check_core(m, c);
     for (unsigned g = 0; g < m->groups && wrong == NULL; g++)
-        for (uint32_t w = 0; w < m->l3[g].sets * m->l3[g].ways && wrong == NULL; w++) {
-            const uint32_t tag = m->l3[g].tag[w];
-            if (tag != 0 && cache_find(&m->l3[g], tag - 1) != w)
+        for (uint32_t w = 0; wrong == NULL && (w = next_line(&m->l3[g], w)) != NO_WAY; w++) {
+            const uint32_t line = m->l3[g].tag[w] - 1;
+            if (cache_find(&m->l3[g], line) != w)
                 wrong = "an L3 has a line twice, or in a wrong set";
-            else if (tag != 0 && !set_has(&m->group_sets, line_of(m, tag - 1)->groups, g))
+            else if (!set_has(&m->group_sets, line_of(m, line)->groups, g))
                 wrong = "the directory does not know that a group has a line";
         }
     for (uint32_t f = 0; f < m->frames && wrong == NULL; f++)

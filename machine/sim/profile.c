@@ -127,6 +127,7 @@ static const struct field fields[] = {
     FIELD("htm", FLAG, units_of_flags, "flag", htm, 0, 1, "the machine has hardware transactions"),
 };
 enum { FIELDS = sizeof fields / sizeof *fields, THREADS_MAX = 1024 };
+enum { TREE_WAYS_MAX = 64 }; /* the tree of a set is a word, memory.c */
 
 static const char *const policies[] = {
     [SIM_LRU] = "lru", [SIM_TREE_PLRU] = "tree-plru", [SIM_RANDOM] = "random", NULL};
@@ -301,20 +302,21 @@ static json_t *at(const json_t *root, const char *key) {
     return json_object_get(json_object_get(root, outer), dot + 1);
 }
 
-static bool get_string(const struct reading *r, const json_t *object, const char *path,
-                       const char *key, size_t max, const char **out) {
+/* One line of 1 to `max` bytes; NULL and a refusal otherwise.  Borrowed. */
+static const char *get_string(const struct reading *r, const json_t *object, const char *path,
+                              const char *key, size_t max) {
     const char *dot = path[0] != '\0' ? "." : "";
     const json_t *value = json_object_get(object, key);
-    if (value == NULL)
-        return refuse(r, "%s: %s%s%s is missing, must be a string", r->file, path, dot, key);
-    if (!json_is_string(value))
-        return refuse(r, "%s: %s%s%s is %s, must be a string", r->file, path, dot, key,
-                      type_name(value));
-    *out = json_string_value(value);
-    if ((*out)[0] == '\0' || strlen(*out) > max || !plain_text(*out))
-        return refuse(r, "%s: %s%s%s is '%.60s', must be one line of 1 to %zu bytes", r->file, path,
-                      dot, key, *out, max);
-    return true;
+    const char *text = json_string_value(value);
+    if (text == NULL)
+        refuse(r, "%s: %s%s%s is %s, must be a string", r->file, path, dot, key,
+               value != NULL ? type_name(value) : "missing");
+    else if (text[0] == '\0' || strlen(text) > max || !plain_text(text))
+        refuse(r, "%s: %s%s%s is '%.60s', must be one line of 1 to %zu bytes", r->file, path, dot,
+               key, text, max);
+    else
+        return text;
+    return NULL;
 }
 
 /* The number of a value in the first unit of its field. */
@@ -334,6 +336,8 @@ static bool number_of(const struct reading *r, const struct field *f, const json
         number = round(number);
         if (given > 0 && number == 0)
             number = f->min;
+    } else if (f->kind != REAL && fabs(number - round(number)) <= 1e-9 * number) {
+        number = round(number); /* 1.1 us are 1100 ns, which the product misses by a hair */
     }
     if (!(number >= f->min && number <= f->max))
         return refuse(r, "%s: is %s, must be %s", where, shown, range);
@@ -356,10 +360,10 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
                       key, type_name(object), f->units[0].name);
     char inner[32];
     snprintf(inner, sizeof inner, "%s.", key);
-    const char *unit_name, *source;
-    if (!only_known(r, object, inner, value_keys) ||
-        !get_string(r, object, key, "unit", 64, &unit_name) ||
-        !get_string(r, object, key, "source", 1000, &source))
+    if (!only_known(r, object, inner, value_keys))
+        return false;
+    const char *unit_name = get_string(r, object, key, "unit", 64);
+    if (unit_name == NULL || get_string(r, object, key, "source", 1000) == NULL)
         return false;
     const struct unit *unit = f->units;
     while (unit->name != NULL && strcmp(unit->name, unit_name) != 0)
@@ -436,9 +440,9 @@ static bool known_keys(const struct reading *r, const json_t *root) {
 }
 
 static bool decode_heading(const struct reading *r, const json_t *root, struct sim_profile *p) {
-    const char *name, *title;
-    if (!get_string(r, root, "", "name", sizeof p->name - 1, &name) ||
-        !get_string(r, root, "", "title", sizeof p->title - 1, &title))
+    const char *name = get_string(r, root, "", "name", sizeof p->name - 1);
+    const char *title = name != NULL ? get_string(r, root, "", "title", sizeof p->title - 1) : NULL;
+    if (title == NULL)
         return false;
     for (const char *c = name; *c != '\0'; c++) /* it becomes a part of cells' names */
         if (!isalnum((unsigned char)*c) && strchr("-._", *c) == NULL)
@@ -496,11 +500,9 @@ static bool check_cache(const struct reading *r, const struct sim_profile *p, co
                       sets == 0 ? "" : bytes_text((double)(2 * below * way), high), level);
     }
     snprintf(key, sizeof key, "%s.ways", level);
-    if (c->replacement == SIM_TREE_PLRU && !power_of_two(c->ways))
-        return refuse(r,
-                      "%s: is %u, must be a power of two with %s.replacement tree-plru; lru "
-                      "and random take any",
-                      place(r, key, where), c->ways, level);
+    if (c->replacement == SIM_TREE_PLRU && c->ways > TREE_WAYS_MAX)
+        return refuse(r, "%s: is %u, must be at most %d with %s.replacement tree-plru",
+                      place(r, key, where), c->ways, TREE_WAYS_MAX, level);
     return true;
 }
 
@@ -683,14 +685,16 @@ static bool adapt_ways(struct reading *r, json_t *root, const struct sim_profile
     quiet.why_size = sizeof scratch;
     if (!decode_field(&quiet, size, root, &now))
         return true; /* the decoder will say what is wrong */
-    const uint64_t bytes = (uint64_t)get(&now, size), line = file->line_bytes;
-    const uint64_t sets = was->size_bytes / (was->ways * line);
-    if ((bytes % (was->ways * line) == 0 && power_of_two(bytes / (was->ways * line))) ||
-        bytes % (sets * line) != 0 || bytes / (sets * line) > (uint64_t)ways->max)
+    const uint64_t bytes = (uint64_t)get(&now, size);
+    const uint64_t set_bytes = (uint64_t)was->ways * file->line_bytes;
+    if (set_bytes == 0 || (bytes % set_bytes == 0 && power_of_two(bytes / set_bytes)))
+        return true;
+    const uint64_t sets = was->size_bytes / set_bytes, way_bytes = sets * file->line_bytes;
+    if (way_bytes == 0 || bytes % way_bytes != 0 || bytes / way_bytes > (uint64_t)ways->max)
         return true;
     snprintf(source, sizeof source, "follows from %.60s: the %llu sets are kept",
              r->overridden[size - fields], (unsigned long long)sets);
-    return put_value(root, ways_key, json_integer((json_int_t)(bytes / (sets * line))), "count",
+    return put_value(root, ways_key, json_integer((json_int_t)(bytes / way_bytes)), "count",
                      source) ||
            refuse(r, "out of memory");
 }

@@ -576,7 +576,30 @@ static void access_line(uintptr_t address, enum sim_right right) {
     c->clock += level == SIM_L1 ? c->l1_ticks : (uint64_t)((double)latency * exposed);
 }
 
+static bool declare_regions(void);
+
+/*
+ * Setting up takes no time, but leaves its traces: what it touches has its page, and the lines that
+ * it touched last are in the caches of the first core, as they are when a program starts its
+ * threads behind its setup.
+ */
+static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
+    if (!sim_session.open || sched.stacks > 0 || bytes == 0)
+        return;
+    if (!sched.regions && !(sched.regions = declare_regions()))
+        return; /* out of memory: the first thread says so */
+    struct sim_port *port = sim_memory_port(sim_session.memory, 0);
+    enum sim_level level;
+    const uintptr_t last = (address + bytes - 1) >> port->line_shift;
+    for (uintptr_t line = address >> port->line_shift; line <= last; line++)
+        if (!sim_memory_hit(port, line << port->line_shift, right))
+            (void)sim_memory_access(sim_session.memory, 0, line << port->line_shift, right, 0,
+                                    &level);
+}
+
 void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
+    if (c->dummy)
+        warm(address, bytes, right);
     if (c->dummy || bytes == 0)
         return;
     const unsigned shift = c->port->line_shift;
@@ -587,8 +610,10 @@ void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_rig
 }
 
 void sim_locked(uintptr_t address) {
-    if (sim_cpu_now->dummy)
+    if (sim_cpu_now->dummy) {
+        warm(address, 1, SIM_WRITE);
         return;
+    }
     struct sim_cpu *c = in_order();
     c->accesses++;
     if (!sim_memory_hit(c->port, address, SIM_WRITE)) {

@@ -50,6 +50,7 @@ expect "two runs give the same values" same "$TMP/a.json" "$TMP/b.json"
 expect "two runs give the same bytes" same_bytes "$TMP/a.json" "$TMP/b.json"
 run "$ALLCORES" run "${matrix[@]}" "${quick[@]}" --seed 2 --out "$TMP/seed.json"
 expect_not "another seed gives other results" same "$TMP/a.json" "$TMP/seed.json"
+expect_not "and other bytes" same_bytes "$TMP/a.json" "$TMP/seed.json"
 run "$ALLCORES" run --machine "$machine" --engine norec --workload bank --threads 4 "${quick[@]}" --out "$TMP/one.json"
 expect "a cell does not depend on what runs beside it" python "$TMP/a.json" "$TMP/one.json" '
 one = d[1]["cells"][0]

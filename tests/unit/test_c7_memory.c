@@ -124,7 +124,8 @@ static void markers_are_gone(enum c7_commit commit, size_t before_x) {
 static void markers_of_the_last_round_are_gone(void **state) {
     markers_are_gone(commit_of(state), 0);
     markers_are_gone(commit_of(state), 2 << 20);
-    markers_are_gone(commit_of(state), 20 << 20);
+    markers_are_gone(commit_of(state),
+                     (20 << 20) + (40 << 10)); /* second half of a page of markers */
 }
 
 /* Reads are found in every version of more than two rounds. */
@@ -667,7 +668,7 @@ static TM_NOINLINE void set_x(struct tm_thread *self, uint64_t value) {
     }
 }
 static TM_NOINLINE uint64_t get_x_and_y(struct tm_thread *self) {
-    uint64_t x, y;
+    uint64_t x = 0, y = 0;
     tm_c7_enter(self);
     atomic (self) {
         x = tm_get(world.x, value);

@@ -85,7 +85,7 @@ static TM_NOINLINE uint64_t replace(struct tm_thread *self, uint64_t (*size)(str
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t words = size(rng), place = tm_random_below(rng, used);
         _Atomic bool gives_up = tm_random_below(rng, THROWN_AWAY) == 0; /* in memory, not undone */
-        bool good;
+        bool good = false;
         atomic (self) {
             good = true;
             const array_ref new = tm_new_array(self, struct array, word, words);
@@ -169,9 +169,9 @@ static const struct measure {
     double more; /* what chance does: so much of it, */
     double kib;  /* and so much besides */
 } measures[MEASURES] = {
-    [RESIDENT] = {"resident memory", 0.25, 1024},
-    [FRAMES] = {"memory of the frames", 0.25, 1024},
-    [HEAP] = {"heap in use", 0.15, 512},
+    [RESIDENT] = {"resident memory", 0.4, 1024},
+    [FRAMES] = {"memory of the frames", 0.4, 1024},
+    [HEAP] = {"heap in use", 0.4, 512},
 };
 
 enum { WARM_UP, BEFORE, LAST, WINDOWS };

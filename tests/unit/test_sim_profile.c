@@ -227,6 +227,7 @@ static void units_of_overrides(void **state) {
     assert_int_equal(p.l1.ways, 8);
     assert_int_equal(loaded("i7-4770", "clock=5GHz").transfer_group_cycles, 105); /* 21 ns */
     assert_int_equal(loaded("i7-4770", "transfer_group=0.1ns").transfer_group_cycles, 1);
+    assert_int_equal(loaded("i7-4770", "context_switch=1.1us").context_switch_ns, 1100);
     assert_true(loaded("i7-4770", "ipc=1 ipc=2").ipc == 2); /* the later one */
 }
 
@@ -304,7 +305,7 @@ static void overrides_that_are_refused(void **state) {
         {"l1.size=512K", "is 524288 bytes", "at most l2.size, which is 262144"},
         {"l2.size=16K", "is 16384 bytes", "at least l1.size, which is 32768"},
         {"l1.replacement=plru", "--set l1.replacement=plru", "must be lru, tree-plru or random"},
-        {"l1.size=48K l1.replacement=tree-plru", "is 12", "power of two"},
+        {"l3.ways=128 l3.replacement=tree-plru", "--set l3.ways=128: is 128", "at most 64"},
         {"line=48", "is 48 bytes", "a power of two: 32 or 64"},
         {"line=8", "is 8 bytes", "from 16 to 1K"},
         {"page=8K", "is 8 KiB", "must be 4K"},

@@ -232,7 +232,7 @@ static void bad_lists_are_refused_with_what_would_be_right(void **state) {
     /* machines */
     assert_refused(NULL, NULL, NULL, "", "there are: native");
     assert_refused(NULL, NULL, NULL, "natvie", "did you mean native?");
-    assert_refused(NULL, NULL, NULL, "sim:ideal", "there are: native");
+    assert_refused(NULL, NULL, NULL, "sim:abacus", "there are: native");
 }
 
 static void very_long_input_still_gets_its_hint(void **state) {
