@@ -192,7 +192,7 @@ double probe_l3(struct probe_rig *rig, char *why, size_t size) {
 /* The lines ahead are flushed from all caches, so that the size of the L3, which other guests of a
  * host may share, does not matter. */
 static double chase_flushed(const struct probe_rig *rig, struct probe_ring *ring) {
-    size_t steps = scaled(rig, 40000);
+    size_t steps = scaled(rig, 40000) + SLICES;
     if (steps > ring->lines)
         steps = ring->lines;
     void *p = ring->cursor;
@@ -202,11 +202,12 @@ static double chase_flushed(const struct probe_rig *rig, struct probe_ring *ring
         p = next;
     }
     _mm_mfence();
+    const size_t slice = steps / SLICES;
     double slices[SLICES];
     for (unsigned i = 0; i < SLICES; i++) {
         const uint64_t start = now_ns();
-        ring->cursor = chase(ring->cursor, steps / SLICES);
-        slices[i] = seconds_since(start, (double)(steps / SLICES));
+        ring->cursor = chase(ring->cursor, slice);
+        slices[i] = seconds_since(start, (double)slice);
     }
     return stats_median(slices, SLICES);
 }
