@@ -642,13 +642,18 @@ static void put_deep_idle(struct probe *probe) {
                  "no shorter idle time than 10 ms makes waking slow");
 }
 
-/* Leaves out gaps in which another program must have run: the timer takes microseconds. */
-static struct probe_gaps *without_switches(struct probe_gaps *gaps, double tick_ns) {
+/* Leaves out gaps in which another program must have run (the timer takes microseconds), and says
+ * how long those were together. */
+static struct probe_gaps *without_switches(struct probe_gaps *gaps, double tick_ns,
+                                           double *others_ns) {
     size_t n = 0;
+    *others_ns = 0;
     for (size_t i = 0; i < gaps->count; i++)
         if (gaps->length_ns[i] < tick_ns / 50) {
             gaps->start_ns[n] = gaps->start_ns[i];
             gaps->length_ns[n++] = gaps->length_ns[i];
+        } else {
+            *others_ns += gaps->length_ns[i];
         }
     gaps->count = n;
     return gaps;
@@ -690,10 +695,11 @@ static void put_timer(struct probe *probe) {
                  "period of the kernel's timer");
 
     size_t n = 0;
+    double others_ns = 0;
     if (probe_watch(&probe->rig, watch_s, 500, false, gaps, why, sizeof why))
-        n = probe_periodic(without_switches(gaps, tick), tick, lengths);
-    const double expected = watch_s * 1e9 / tick;
-    if ((double)n >= expected / 2) {
+        n = probe_periodic(without_switches(gaps, tick, &others_ns), tick, lengths);
+    const double expected = fmax(0, watch_s * 1e9 - others_ns) / tick;
+    if (n >= 6 && (double)n >= expected / 2) {
         char text[96];
         const struct estimate e = stats_median_ci95(lengths, n, 1);
         put_measured(

@@ -182,15 +182,17 @@ double probe_l2_small_pages(struct probe_rig *rig, char *why, size_t size) {
 
 double probe_l3(struct probe_rig *rig, char *why, size_t size) {
     (void)why, (void)size;
-    /* One lap brings the ring back after others have had the caches. */
-    rig->l3.cursor = chase(rig->l3.cursor, rig->l3.lines);
+    /* Laps bring the ring back after others have had the caches: an L3 that gets what L2 evicts may
+     * not keep what it sees for the first time. */
+    enum { LAPS = 4 };
+    rig->l3.cursor = chase(rig->l3.cursor, LAPS * rig->l3.lines);
     return chase_ring(rig, &rig->l3, 100000);
 }
 
 /* The lines ahead are flushed from all caches, so that the size of the L3, which other guests of a
  * host may share, does not matter. */
 static double chase_flushed(const struct probe_rig *rig, struct probe_ring *ring) {
-    size_t steps = scaled(rig, 40000);
+    size_t steps = scaled(rig, 40000) + SLICES;
     if (steps > ring->lines)
         steps = ring->lines;
     void *p = ring->cursor;
@@ -200,11 +202,12 @@ static double chase_flushed(const struct probe_rig *rig, struct probe_ring *ring
         p = next;
     }
     _mm_mfence();
+    const size_t slice = steps / SLICES;
     double slices[SLICES];
     for (unsigned i = 0; i < SLICES; i++) {
         const uint64_t start = now_ns();
-        ring->cursor = chase(ring->cursor, steps / SLICES);
-        slices[i] = seconds_since(start, (double)(steps / SLICES));
+        ring->cursor = chase(ring->cursor, slice);
+        slices[i] = seconds_since(start, (double)slice);
     }
     return stats_median(slices, SLICES);
 }

@@ -572,24 +572,39 @@ static int probe_to(const char *path) {
     return status;
 }
 
-/* "sim:NAME" of a profile that can be read; NULL after one line on stderr. */
-static char *machine_of(const char *profile) {
+/* Can the profile be read?  One line on stderr if not. */
+static bool readable(const char *profile, char name[64]) {
     struct sim_profile p;
-    char why[1024], *machine = NULL;
+    char why[1024];
     if (!sim_profile_load(profile, NULL, 0, &p, why, sizeof why))
-        return cli_error(command.name, "--profile: %s", why), NULL;
-    if (asprintf(&machine, "sim:%s", p.name) < 0)
-        return cli_error(command.name, "out of memory"), NULL;
-    return machine;
+        return cli_error(command.name, "--profile: %s", why), false;
+    snprintf(name, 64, "%s", p.name);
+    return true;
 }
 
-static int compare(const char *results, const char *machine, const char *out) {
+/* A profile (NULL: whichever there is) as the results call it: as it was given to the run, or by
+ * the name that is written in it.  The caller frees. */
+static char *machine_in(const struct load *load, const char *profile) {
+    char name[64], *machine = NULL;
+    if (profile == NULL || !readable(profile, name))
+        return NULL;
+    if (asprintf(&machine, "sim:%s", profile) < 0)
+        return NULL;
+    for (size_t h = 0; h < load->hosts_count; h++)
+        if (strcmp(load->hosts[h].machine, machine) == 0)
+            return machine;
+    free(machine);
+    return asprintf(&machine, "sim:%s", name) < 0 ? NULL : machine;
+}
+
+static int compare(const char *results, const char *profile, const char *out) {
     struct load load;
     struct validation v = {0};
     char why[512];
     if (!load_files(&load, &results, 1))
         return EXIT_BAD_INPUT;
     int status = EXIT_DONE;
+    char *machine = machine_in(&load, profile);
     if (!validation_make(&v, &load, machine, why, sizeof why)) {
         cli_error(command.name, "%.300s: %s", results, why);
         status = EXIT_FAILED;
@@ -598,16 +613,19 @@ static int compare(const char *results, const char *machine, const char *out) {
         if (out != NULL && !write_files(&v, out))
             status = EXIT_FAILED;
     }
+    free(machine);
     validation_free(&v);
     load_free(&load);
     return status;
 }
 
 static int run_and_compare(const char **values, const char *given_profile, const char *out) {
-    char *stem = stem_of(out), *results = NULL, *profile = NULL, *machine = NULL;
+    char *stem = stem_of(out), *results = NULL, *profile = NULL, name[64];
     int status = EXIT_DONE;
-    if (stem == NULL || asprintf(&results, "%s.results.json", stem) < 0)
+    if (stem == NULL || asprintf(&results, "%s.results.json", stem) < 0) {
+        results = NULL;
         status = cli_error(command.name, "out of memory");
+    }
     if (status == EXIT_DONE && given_profile != NULL) {
         profile = strdup(given_profile);
     } else if (status == EXIT_DONE) {
@@ -621,16 +639,16 @@ static int run_and_compare(const char **values, const char *given_profile, const
     }
     if (status == EXIT_DONE && profile == NULL)
         status = cli_error(command.name, "out of memory");
-    if (status == EXIT_DONE && (machine = machine_of(profile)) == NULL)
+    if (status == EXIT_DONE && !readable(profile, name))
         status = EXIT_BAD_INPUT;
     if (status == EXIT_DONE)
         status = run_matrix(values, profile, results);
     /* Cells that failed are in the file with their reasons: the others can be compared. */
-    if (status == EXIT_DONE || (status == EXIT_FAILED && access(results, R_OK) == 0)) {
-        const int compared = compare(results, machine, out);
+    if (results != NULL &&
+        (status == EXIT_DONE || (status == EXIT_FAILED && access(results, R_OK) == 0))) {
+        const int compared = compare(results, profile, out);
         status = status == EXIT_DONE ? compared : status;
     }
-    free(machine);
     free(profile);
     free(results);
     free(stem);
@@ -639,7 +657,7 @@ static int run_and_compare(const char **values, const char *given_profile, const
 
 int machine_validate_main(int argc, char **argv) {
     const char *values[OPTIONS], *operands[1];
-    char why[1024], *profile = NULL, *machine = NULL, *out = NULL;
+    char why[1024], *profile = NULL, *out = NULL, name[64];
     int status;
     if (!cli_parse(&command, argc, argv, values, operands, &status))
         return status;
@@ -650,8 +668,7 @@ int machine_validate_main(int argc, char **argv) {
                                  options[o].name);
     if (values[PROFILE] != NULL) {
         profile = profile_argument(values[PROFILE]);
-        machine = profile != NULL ? machine_of(profile) : NULL;
-        if (machine == NULL) {
+        if (profile == NULL || !readable(profile, name)) {
             free(profile);
             return EXIT_BAD_INPUT;
         }
@@ -660,14 +677,12 @@ int machine_validate_main(int argc, char **argv) {
         out = outfile_choose(values[OUT], false, why, sizeof why);
         if (out == NULL) {
             free(profile);
-            free(machine);
             return cli_error(command.name, "%s", why);
         }
     }
-    status = values[RESULTS] != NULL ? compare(values[RESULTS], machine, out)
+    status = values[RESULTS] != NULL ? compare(values[RESULTS], profile, out)
                                      : run_and_compare(values, profile, out);
     free(out);
     free(profile);
-    free(machine);
     return status;
 }

@@ -92,11 +92,14 @@ expect_line "are refused in one line"
 
 # A small real run, where the simulated machine is built.
 if "$ALLCORES" list machines --json | grep -q '"sim"'; then
-    validate --profile ideal --engine seq,norec --workload null,bank --threads 1,2 --repetitions 3 --out "$TMP/real.json"
-    expect_status "a small run on both machines" 0
+    "$ALLCORES" machine show ideal --json >"$TMP/mine.json"
+    validate --profile "$TMP/mine.json" --engine seq,norec --workload null,bank --threads 1,2 --repetitions 3 --out "$TMP/real.json"
+    expect_status "a small run on both machines, the profile from a file" 0
     expect_in "has a prediction" "$OUT" '^\| bank \| norec \| 1 \| [0-9.]+ \| [0-9.]+ \|'
     expect_valid "its results are a results file" "$TMP/real.results.json"
-    expect_in "its comparison is written" "$TMP/real.json" '"predicted_by": "sim:ideal"'
+    expect_in "its comparison is written" "$TMP/real.json" '"predicted_by": "sim:.*mine\.json"'
+    validate --profile "$TMP/mine.json" --results "$TMP/real.results.json"
+    expect_status "and compared once more" 0
 else
     skip "a small run on both machines" "no simulated machine is built"
 fi
