@@ -385,6 +385,7 @@ static uint32_t cache_place(struct sim_memory *m, const struct cache *c, uint32_
     const uint32_t oldest = first + (uint32_t)(largest & ((1U << WAY_BITS) - 1));
     if (c->replacement == SIM_LRU)
         return oldest;
+    assert(c->ways > 0);
     const uint32_t victim = c->replacement == SIM_RANDOM
                                 ? first + (uint32_t)(next_random(m) % c->ways)
                                 : tree_victim(c, first);
