@@ -385,6 +385,7 @@ static uint32_t cache_place(struct sim_memory *m, const struct cache *c, uint32_
     const uint32_t oldest = first + (uint32_t)(largest & ((1U << WAY_BITS) - 1));
     if (c->replacement == SIM_LRU)
         return oldest;
+    assert(c->ways > 0);
     const uint32_t victim = c->replacement == SIM_RANDOM
                                 ? first + (uint32_t)(next_random(m) % c->ways)
                                 : tree_victim(c, first);
@@ -487,11 +488,10 @@ static void downgrade(struct sim_memory *m, unsigned core, uint32_t line, struct
 
 /* Cycles of a transfer from another core's cache, or another group's L3. */
 static unsigned distance(const struct sim_memory *m, unsigned core, unsigned group) {
-    const struct core *c = &m->core[core];
-    const struct sim_profile *p = &m->profile;
-    return c->group == group                           ? p->transfer_group_cycles
-           : c->socket == group / p->groups_per_socket ? p->transfer_socket_cycles
-                                                       : p->transfer_remote_cycles;
+    const struct core *c = &m->core[core], *there = &m->core[group * m->profile.cores_per_group];
+    return c->group == group            ? m->profile.transfer_group_cycles
+           : c->socket == there->socket ? m->profile.transfer_socket_cycles
+                                        : m->profile.transfer_remote_cycles;
 }
 
 /* Nobody else has the line any more.  Returns the cycles that telling the farthest takes, 0: nobody
@@ -619,18 +619,18 @@ static uint64_t map_find(const struct map *t, uint64_t key) {
 
 static void map_put(struct map *t, uint64_t key, uint32_t frame) {
     if (2 * t->used > t->mask) {
-        struct map larger;
-        if (!map_open(&larger, 2 * (t->mask + 1)))
+        struct map grown;
+        if (!map_open(&grown, 2 * (t->mask + 1)))
             no_memory();
         for (uint64_t i = 0; i <= t->mask; i++)
             if (t->key[i] != 0 && t->frame[i] != NO_FRAME) {
-                const uint64_t at = map_find(&larger, t->key[i]);
-                larger.key[at] = t->key[i];
-                larger.frame[at] = t->frame[i];
-                larger.used++;
+                const uint64_t at = map_find(&grown, t->key[i]);
+                grown.key[at] = t->key[i];
+                grown.frame[at] = t->frame[i];
+                grown.used++;
             }
         map_close(t);
-        *t = larger;
+        *t = grown;
     }
     const uint64_t at = map_find(t, key);
     t->used += t->key[at] == 0;
