@@ -54,27 +54,29 @@ size_t sim_block_text_bytes;
     X(read4)                                                                                       \
     X(read8)                                                                                       \
     X(read16)                                                                                      \
-    X(write1) X(write2) X(write4) X(write8) X(write16) X(volatile_read1) X(volatile_read2)         \
-        X(volatile_read4) X(volatile_read8) X(volatile_read16) X(volatile_write1)                  \
-            X(volatile_write2) X(volatile_write4) X(volatile_write8) X(volatile_write16)           \
-                X(unaligned_read2) X(unaligned_read4) X(unaligned_read8) X(unaligned_read16)       \
-                    X(unaligned_write2) X(unaligned_write4) X(unaligned_write8)                    \
-                        X(unaligned_write16) X(unaligned_volatile_read2)                           \
-                            X(unaligned_volatile_read4) X(unaligned_volatile_read8)                \
-                                X(unaligned_volatile_read16) X(unaligned_volatile_write2)          \
-                                    X(unaligned_volatile_write4) X(unaligned_volatile_write8)      \
-                                        X(unaligned_volatile_write16) X(read_range) X(write_range) \
-                                            X(vptr_update) X(vptr_read) X(init) X(func_entry)      \
-                                                X(func_exit) X(atomic_signal_fence)
+    X(write1)                                                                                      \
+    X(write2) X(write4) X(write8) X(write16) X(volatile_read1) X(volatile_read2) X(volatile_read4) \
+        X(volatile_read8) X(volatile_read16) X(volatile_write1) X(volatile_write2)                 \
+            X(volatile_write4) X(volatile_write8) X(volatile_write16) X(unaligned_read2)           \
+                X(unaligned_read4) X(unaligned_read8) X(unaligned_read16) X(unaligned_write2)      \
+                    X(unaligned_write4) X(unaligned_write8) X(unaligned_write16)                   \
+                        X(unaligned_volatile_read2) X(unaligned_volatile_read4)                    \
+                            X(unaligned_volatile_read8) X(unaligned_volatile_read16)               \
+                                X(unaligned_volatile_write2) X(unaligned_volatile_write4)          \
+                                    X(unaligned_volatile_write8) X(unaligned_volatile_write16)     \
+                                        X(read_range) X(write_range) X(vptr_update) X(vptr_read)   \
+                                            X(init) X(func_entry) X(func_exit)                     \
+                                                X(atomic_signal_fence)
 #define ATOMIC_HOOKS_OF(X, bits)                                                                   \
     X(atomic##bits##_load)                                                                         \
     X(atomic##bits##_store)                                                                        \
     X(atomic##bits##_exchange)                                                                     \
     X(atomic##bits##_fetch_add)                                                                    \
     X(atomic##bits##_fetch_sub)                                                                    \
-    X(atomic##bits##_fetch_and) X(atomic##bits##_fetch_or) X(atomic##bits##_fetch_xor)             \
-        X(atomic##bits##_fetch_nand) X(atomic##bits##_compare_exchange_strong)                     \
-            X(atomic##bits##_compare_exchange_weak) X(atomic##bits##_compare_exchange_val)
+    X(atomic##bits##_fetch_and)                                                                    \
+    X(atomic##bits##_fetch_or) X(atomic##bits##_fetch_xor) X(atomic##bits##_fetch_nand)            \
+        X(atomic##bits##_compare_exchange_strong) X(atomic##bits##_compare_exchange_weak)          \
+            X(atomic##bits##_compare_exchange_val)
 #define ATOMIC_HOOKS(X)                                                                            \
     ATOMIC_HOOKS_OF(X, 8)                                                                          \
     ATOMIC_HOOKS_OF(X, 16)                                                                         \
