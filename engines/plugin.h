@@ -96,7 +96,8 @@ struct tm_engine {
         *process_env; /* "VAR:option": the option's value must stand in the environment before
                          the process starts, so each value needs a process of its own; or NULL */
 
-    /* Why there can be no build of it for simulated machines, in one line; NULL when there is one. */
+    /* Why there can be no build of it for simulated machines, in one line; NULL when there is one.
+     */
     const char *not_simulated;
 
     /* NULL when the engine can run here, otherwise the reason in one line (static storage). */

@@ -223,10 +223,10 @@ static void test_time_outs(void **state) {
 /* A spin lock without any way to sleep: only preemption of the waiting thread gets it freed. */
 static void spins(struct worker *w) {
     struct baton *b = w->shared;
-    while (__atomic_exchange_n(&b->word, 1, __ATOMIC_ACQUIRE) != 0)
+    while (atomic_exchange(&b->word, 1) != 0)
         machine_cpu_relax__sim();
     pause_for(50000); /* longer than a slice: the holder is preempted, too */
-    __atomic_store_n(&b->word, 0, __ATOMIC_RELEASE);
+    atomic_store(&b->word, 0);
     w->found = 1;
 }
 
@@ -378,7 +378,7 @@ static void mixture(struct worker *w) {
     struct baton *b = w->shared;
     for (unsigned i = 0; i < 50; i++) {
         pause_for(100 * (w->index + 1));
-        w->found = w->found * 31 + __atomic_fetch_add(&b->word, 1, __ATOMIC_RELAXED);
+        w->found = w->found * 31 + atomic_fetch_add(&b->word, 1);
         if (i % 5 == w->index % 5)
             machine->wait(&b->word, b->word, 3000);
         machine->wake(&b->word, 1);
