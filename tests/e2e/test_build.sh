@@ -122,6 +122,6 @@ compiled >"$TMP/compiled"
 expect_not_in "and not the harness" "$TMP/compiled" 'harness/'
 expect_equal "and no other engine's cells" \
     "$(tr ' ' '\n' <"$TMP/compiled" | sed -n 's,^workloads/null.c:,,p')" \
-    "$(find "$tree/build/cells" -path '*/gil*__native/workload/null.o' | wc -l)"
+    "$(find "$tree/build/cells" -path '*/gil*/workload/null.o' | wc -l)"
 
 finish
