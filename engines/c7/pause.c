@@ -118,7 +118,7 @@ static void stop_others(struct tm_thread *self) {
     uint64_t running = atomic_load(&tm_c7.live) & ~s->bit;
     for (unsigned n = 0;; n++) {
         /* Phases are not looked at in every turn, because a thread writes there when it commits. */
-        running = running_of(running, n % PHASE_TURNS == 0);
+        running = running_of(running, n % PHASE_TURNS == 0 || n >= STOP_SPINS);
         if (running == 0)
             return;
         if (first && n >= soon && ((n - soon) % STAND_SPINS == 0 || n >= STOP_SPINS))
