@@ -48,6 +48,8 @@ size_t sim_block_text_bytes;
 /* ---- hooks --------------------------------------------------------------------------------- */
 
 /* Every name that gcc 12 may call (gcc/sanitizer.def).  Weak: not all have to be there. */
+/* It never agrees with itself about these. */
+/* clang-format off */
 #define PLAIN_HOOKS(X)                                                                             \
     X(read1)                                                                                       \
     X(read2)                                                                                       \
@@ -55,7 +57,8 @@ size_t sim_block_text_bytes;
     X(read8)                                                                                       \
     X(read16)                                                                                      \
     X(write1)                                                                                      \
-    X(write2) X(write4) X(write8) X(write16) X(volatile_read1) X(volatile_read2) X(volatile_read4) \
+    X(write2)                                                                                      \
+    X(write4) X(write8) X(write16) X(volatile_read1) X(volatile_read2) X(volatile_read4)           \
         X(volatile_read8) X(volatile_read16) X(volatile_write1) X(volatile_write2)                 \
             X(volatile_write4) X(volatile_write8) X(volatile_write16) X(unaligned_read2)           \
                 X(unaligned_read4) X(unaligned_read8) X(unaligned_read16) X(unaligned_write2)      \
@@ -74,20 +77,22 @@ size_t sim_block_text_bytes;
     X(atomic##bits##_fetch_add)                                                                    \
     X(atomic##bits##_fetch_sub)                                                                    \
     X(atomic##bits##_fetch_and)                                                                    \
-    X(atomic##bits##_fetch_or) X(atomic##bits##_fetch_xor) X(atomic##bits##_fetch_nand)            \
+    X(atomic##bits##_fetch_or)                                                                     \
+    X(atomic##bits##_fetch_xor) X(atomic##bits##_fetch_nand)                                       \
         X(atomic##bits##_compare_exchange_strong) X(atomic##bits##_compare_exchange_weak)          \
             X(atomic##bits##_compare_exchange_val)
 #define ATOMIC_HOOKS(X)                                                                            \
     ATOMIC_HOOKS_OF(X, 8)                                                                          \
     ATOMIC_HOOKS_OF(X, 16)                                                                         \
     ATOMIC_HOOKS_OF(X, 32) ATOMIC_HOOKS_OF(X, 64) ATOMIC_HOOKS_OF(X, 128) X(atomic_thread_fence)
+/* clang-format on */
 
 #define DECLARE(name)                                                                              \
     extern const char tsan_##name[] __asm__("__tsan_" #name) __attribute__((weak));
 PLAIN_HOOKS(DECLARE)
 ATOMIC_HOOKS(DECLARE)
-extern const char trace_pc[] __asm__("__sanitizer_cov_trace_pc")
-    __attribute__((weak)); /* not in sanitizer builds */
+/* Weak: sanitizer builds have no such hook. */
+extern const char trace_pc[] __asm__("__sanitizer_cov_trace_pc") __attribute__((weak));
 extern const char text_start[] __asm__("__executable_start"), text_end[] __asm__("etext");
 
 enum hook { NO_HOOK, PLAIN_HOOK, ATOMIC_HOOK, TRACE_PC };
