@@ -105,6 +105,57 @@ void machine_ignore_faults(void);
  * FSGSBASE nor arch_prctl(2) works. */
 bool machine_set_gs(const void *base);
 
+/* ---- hardware transactions ------------------------------------------------------------------ */
+
+/*
+ * Intel's RTM (SDM vol. 1, "Programming with Intel TSX"), on every machine in its terms.  Only
+ * where `htm_unavailable` of struct machine says NULL.
+ *
+ * machine_tx_begin returns MACHINE_TX_STARTED inside of a new transaction.  When that aborts, all
+ * that it stored is undone, and the same call returns once more, outside of any transaction and
+ * with the stack and the registers as they were, this time with the status: a set of the bits below
+ * (0 is a legal one).  So the frame of its caller must still be live, as nobody restores one that
+ * has returned.  Nesting is flat: an abort leads to the outermost begin.
+ */
+#define MACHINE_TX_STARTED (~0U)
+enum {
+    MACHINE_TX_EXPLICIT = 1 << 0, /* machine_tx_abort; its code is in bits 31:24 */
+    MACHINE_TX_RETRY = 1 << 1,    /* may succeed when it is tried again; never with EXPLICIT */
+    MACHINE_TX_CONFLICT = 1 << 2,
+    MACHINE_TX_CAPACITY = 1 << 3,
+    MACHINE_TX_DEBUG = 1 << 4,
+    MACHINE_TX_NESTED = 1 << 5, /* a nested transaction was running */
+    MACHINE_TX_CODE_SHIFT = 24
+};
+
+#ifdef TM_SIMULATED
+unsigned machine_tx_begin(void);
+/* Ends the innermost; the outermost one commits.  Outside of transactions: the program's error. */
+void machine_tx_end(void);
+/* Aborts with EXPLICIT and the code (0 to 255) when inside of a transaction, otherwise nothing. */
+void machine_tx_abort(unsigned code);
+/* Is a transaction running? */
+bool machine_tx_test(void);
+#else
+/* By assembly instead of the intrinsics, which would want -mrtm for all of a file, and with it for
+ * the engines beside. */
+static inline __attribute__((always_inline)) unsigned machine_tx_begin(void) {
+    unsigned status = MACHINE_TX_STARTED;
+    __asm__ volatile("xbegin 1f\n1:" : "+a"(status)::"memory");
+    return status;
+}
+static inline __attribute__((always_inline)) void machine_tx_end(void) {
+    __asm__ volatile("xend" ::: "memory");
+}
+/* `code`: a constant. */
+#define machine_tx_abort(code) __asm__ volatile("xabort %0" ::"i"(code) : "memory")
+static inline __attribute__((always_inline)) bool machine_tx_test(void) {
+    bool inside;
+    __asm__ volatile("xtest\n\tsetnz %0" : "=r"(inside)::"cc", "memory");
+    return inside;
+}
+#endif
+
 /* ---- blocking calls ------------------------------------------------------------------------ */
 
 /* pipe2(2), write(2) and read(2) of this machine's operating system; negative errno on failure. */
