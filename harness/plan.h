@@ -28,7 +28,7 @@ struct plan_cell {
     const char *const *overrides;
     size_t override_count;
     char **own_overrides; /* [override_count] when they are not those of the plan: owned */
-    bool hypothetical; /* a simulated machine that was never sold */
+    bool hypothetical;    /* a simulated machine that was never sold */
     unsigned threads;
     union tm_value args[PLAN_VALUES_MAX];    /* parallel to workload_plugin->params, all of them */
     union tm_value options[PLAN_VALUES_MAX]; /* parallel to engine_plugin->options, all of them */
@@ -50,10 +50,10 @@ struct plan {
     const char *out; /* results file, owned; the journal is beside it: OUT.journal */
     bool resume;
     bool quiet;
-    bool latency; /* one more pass a cell that times single operations */
+    bool latency;       /* one more pass a cell that times single operations */
     json_t *experiment; /* that the cells are of, for the results file; a reference, or NULL */
-    int argc;     /* the command line, for the results file */
-    char **argv;  /* [argc], owned; argv[0] is "allcores" */
+    int argc;           /* the command line, for the results file */
+    char **argv;        /* [argc], owned; argv[0] is "allcores" */
 };
 
 /* "native" or "sim:PROFILE", as the results call it.  Borrowed from the cell. */

@@ -27,7 +27,7 @@
  *                       know what is hot; =local: by each thread for itself
  * updates is the share of the program's loops that add to one of the TOTALS shared totals.
  *
- * What a bytecode costs, with the defaults under gil on one thread: 16.5 ns simulated on i7-4770,
+ * What a bytecode costs, with the defaults under gil on one thread: 16.4 ns simulated on i7-4770,
  * and a median of 21 ns measured on a shared EPYC at 2.4 GHz.  The scale is CPython, which takes on
  * that EPYC, for a program with the same steps (scripts/python-bytecode), 24 ns a bytecode as
  * version 3.7 (14 to 28 in nine samples), 28 as 3.8 (14 to 34), 15 as 3.10 and 9 as 3.11, which
@@ -706,8 +706,9 @@ TM_FN static inline void do_global(TM_SELF, struct registers *r, uint64_t at, un
 
 TM_FN static inline void do_index(TM_SELF, struct registers *r, uint64_t at, unsigned name) {
     const uint64_t method = look_up(self, r->w, at, LOOK_METHOD, MAP, name);
-    const table_ref settings = method == DO_AT ? bytecode_settings(r->w) : NULL;
-    const uint64_t entry = table_find(self, settings, string_hash(r->w, pop_value(self, r)));
+    const uint64_t hash = string_hash(r->w, pop_value(self, r));
+    const table_ref settings = bytecode_settings(r->w);
+    const uint64_t entry = method == DO_AT ? table_find(self, settings, hash) : TABLE_NONE;
     push_new(self, r, BOX_INT, entry == TABLE_NONE ? 0 : table_value(self, settings, entry));
 }
 
