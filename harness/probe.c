@@ -76,6 +76,8 @@ enum quantity {
     MIX,
     MIX_REGISTERS,
     MIX_SIBLING,
+    BRANCH,
+    BRANCH_RANDOM,
     L1,
     L2,
     L2_SMALL_PAGES,
@@ -121,6 +123,8 @@ static const struct {
     [MIX] = {"mix", probe_mix, CALLS},
     [MIX_REGISTERS] = {"mix/registers", probe_mix_registers, CALLS},
     [MIX_SIBLING] = {"mix/sibling", probe_mix_sibling, 1},
+    [BRANCH] = {"branch", probe_branch, CALLS},
+    [BRANCH_RANDOM] = {"branch/random", probe_branch_random, CALLS},
     [L1] = {"l1", probe_l1, 1},
     [L2] = {"l2", probe_l2, 1},
     [L2_SMALL_PAGES] = {"l2/small_pages", probe_l2_small_pages, 1},
@@ -490,6 +494,18 @@ static void put_core(struct probe *probe) {
                     probe->layout.smt == 2 ? "siblings are not known to the operating system"
                                            : "a core has one hardware thread here");
     }
+    put(probe, "reorder", json_integer(224), "count",
+        "default: not measured; reorder buffers of the last ten years hold 192 to 512 "
+        "instructions");
+    /* Half of the random ones are predicted rightly by chance. */
+    put_measured(probe, "branch_miss",
+                 round(fmax(0, 2 * (probe->cycles_of[BRANCH_RANDOM].value -
+                                    probe->cycles_of[BRANCH].value))),
+                 "cycles",
+                 "a loop that branches on a random bit, %s, less the same loop that branches on a "
+                 "bit that is always 0 (%.1f cycles), times two",
+                 interval(&probe->cycles_of[BRANCH_RANDOM], "cycles", probe->rounds, text),
+                 probe->cycles_of[BRANCH].value);
     struct estimate both[3] = {probe->cycles_of[LOCKED_ADD], probe->cycles_of[XCHG],
                                probe->cycles_of[CAS]};
     const double values[3] = {both[0].value, both[1].value, both[2].value};

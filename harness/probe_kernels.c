@@ -660,6 +660,43 @@ double probe_cas(struct probe_rig *rig, char *why, size_t size) {
 }
 
 /* A store before each fence, as programs have one. */
+/* Seconds a round.  What is skipped or not is one instruction, which costs nothing by itself. */
+static double branch(const struct probe_rig *rig, uint64_t bit) {
+    const uint64_t rounds = scaled(rig, 20000);
+    uint64_t n = rounds, x = UINT64_C(0x9e3779b97f4a7c15), t = 0, taken = 0;
+    const uint64_t start = now_ns();
+    __asm__ volatile("1:\n"
+                     "mov %1, %2\n"
+                     "shl $13, %2\n"
+                     "xor %2, %1\n"
+                     "mov %1, %2\n"
+                     "shr $7, %2\n"
+                     "xor %2, %1\n"
+                     "mov %1, %2\n"
+                     "shl $17, %2\n"
+                     "xor %2, %1\n"
+                     "test %4, %1\n"
+                     "jz 2f\n"
+                     "inc %3\n"
+                     "2:\n"
+                     "dec %0\n"
+                     "jnz 1b"
+                     : "+r"(n), "+r"(x), "+r"(t), "+r"(taken)
+                     : "r"(bit)
+                     : "cc");
+    return seconds_since(start, (double)rounds);
+}
+
+double probe_branch(struct probe_rig *rig, char *why, size_t size) {
+    (void)why, (void)size;
+    return branch(rig, 0);
+}
+
+double probe_branch_random(struct probe_rig *rig, char *why, size_t size) {
+    (void)why, (void)size;
+    return branch(rig, UINT64_C(1) << 40);
+}
+
 double probe_fence(struct probe_rig *rig, char *why, size_t size) {
     (void)why, (void)size;
     const size_t n = scaled(rig, 50000);

@@ -56,8 +56,10 @@ typedef double probe_kernel(struct probe_rig *rig, char *why, size_t size);
 probe_kernel probe_add_chain;   /* dependent additions of registers: a cycle each */
 probe_kernel probe_mul_chain;   /* dependent multiplications: three cycles each, as a check */
 probe_kernel probe_add_streams; /* eight independent chains: as many a cycle as there are units */
-probe_kernel probe_add_streams_helper;                 /* the same while `helper` does it too */
-probe_kernel probe_add_streams_sibling;                /* the same while the sibling does it too */
+probe_kernel probe_add_streams_helper;  /* the same while `helper` does it too */
+probe_kernel probe_add_streams_sibling; /* the same while the sibling does it too */
+/* A branch a round, on a bit of an xorshift generator: always 0, or random. */
+probe_kernel probe_branch, probe_branch_random;
 probe_kernel probe_l1, probe_l2, probe_l3, probe_dram; /* dependent loads */
 probe_kernel probe_l2_small_pages, probe_dram_small_pages;
 probe_kernel probe_l2_independent;  /* loads that do not wait for each other */

@@ -24,6 +24,9 @@
         exit(EXIT_FAILURE);                                                                        \
     } while (0)
 
+/* Nothing has been predicted yet (hooks.c). */
+void sim_flow_reset(void);
+
 /* ---- fibers (fiber.c) ----------------------------------------------------------------------- */
 
 enum { SIM_STACK_BYTES = 1 << 20, SIM_STACKS = 4096, SIM_PAGE = 4096 };

@@ -380,6 +380,7 @@ static int protection(enum machine_access access) {
 
 /* Maps what `new` says; `object` 0: anonymous. */
 static bool map(struct mapping new, bool populate) {
+    sim_flow_cut(sim_cpu_now);
     (void)sim_syscall();
     if (new.object != 0 && !is_object((int)new.object)) {
         errno = EBADF;
@@ -452,6 +453,7 @@ bool machine_map_anonymous(void *at, size_t bytes, enum machine_access access) {
 }
 
 bool machine_zero_pages(void *at, size_t bytes) {
+    sim_flow_cut(sim_cpu_now);
     (void)sim_syscall();
     if (madvise(at, bytes, MADV_DONTNEED) != 0)
         return false;

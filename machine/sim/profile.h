@@ -40,11 +40,14 @@ struct sim_profile {
     double ipc;     /* instructions per cycle when all accesses hit L1, one thread on the core */
     double overlap; /* share of the latency of hits (L1, L2, L3) hidden behind execution, 0 to 1 */
     double smt_ipc; /* ipc of each of two busy SMT siblings, as a share of `ipc` */
-    double store_overlap;   /* share of a store's miss latency that the store buffer hides */
-    unsigned atomic_cycles; /* a locked operation on a line held exclusively in L1 */
-    unsigned fence_cycles;  /* a full fence */
-    unsigned pause_cycles;  /* PAUSE */
-    unsigned lead_cycles;   /* how far L1 hits may run ahead of other cores; 0: all in order */
+    double store_overlap;          /* share of a store's miss latency that the store buffer hides */
+    unsigned reorder_instructions; /* entries of the reorder buffer */
+    unsigned branch_miss_cycles;   /* from a wrongly predicted branch to the right instructions; 0:
+                                      all   branches are predicted */
+    unsigned atomic_cycles;        /* a locked operation on a line held exclusively in L1 */
+    unsigned fence_cycles;         /* a full fence */
+    unsigned pause_cycles;         /* PAUSE */
+    unsigned lead_cycles; /* how far L1 hits may run ahead of other cores; 0: all in order */
 
     /* memory; a line is the unit of coherence */
     unsigned line_bytes;

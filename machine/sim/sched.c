@@ -91,6 +91,7 @@ struct sim_session sim_session;
 
 /* The dummy: its filter is empty for ever, so every access takes the slow path and ends there. */
 static struct sim_port host_port;
+const uint64_t sim_no_load = UINT64_MAX; /* nothing lies behind it */
 static struct sim_cpu host_cpu = {
     .horizon = UINT64_MAX, .turn = UINT64_MAX, .port = &host_port, .dummy = true};
 struct sim_cpu *sim_cpu_now = &host_cpu;
@@ -445,6 +446,8 @@ static void resume(struct cpu *cpu, struct sim_fiber *self) {
             c->clock = sched.frontier;
         sched.frontier = c->clock;
     }
+    sim_flow_cut(sim_cpu_now);
+    sim_flow_cut(c);
     sim_cpu_now = c;
     set_limits(cpu);
     enter_gs(c->gs);
@@ -583,7 +586,8 @@ static struct sim_cpu *admit(uintptr_t address, enum sim_right right) {
     return sim_cpu_now;
 }
 
-static void access_line(uintptr_t address, enum sim_right right) {
+/* Returns what of the latency was not charged. */
+static uint64_t access_line(uintptr_t address, enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
     const struct sim_profile *p = &sim_session.profile;
     c->accesses++;
@@ -597,7 +601,7 @@ static void access_line(uintptr_t address, enum sim_right right) {
         (sim_memory_is_local(sim_session.memory, c->number, address, right) &&
          sim_memory_hit(c->port, address, right))) {
         c->clock += c->l1_ticks;
-        return;
+        return c->l1_latency - c->l1_ticks;
     }
     if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
         c = in_order();
@@ -612,7 +616,9 @@ static void access_line(uintptr_t address, enum sim_right right) {
         exposed = 1 - p->store_overlap;
     else if (level == SIM_L2 || level == SIM_L3)
         exposed = 1 - p->overlap;
-    c->clock += level == SIM_L1 ? c->l1_ticks : (uint64_t)((double)latency * exposed);
+    const uint64_t charged = level == SIM_L1 ? c->l1_ticks : (uint64_t)((double)latency * exposed);
+    c->clock += charged;
+    return latency > charged ? latency - charged : 0;
 }
 
 static bool declare_regions(void);
@@ -639,16 +645,17 @@ static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
                                     &level);
 }
 
-void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
+uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
     if (c->dummy)
         warm(address, bytes, right);
     if (c->dummy || bytes == 0)
-        return;
+        return 0;
     const unsigned shift = c->port->line_shift;
     const uintptr_t last = (address + bytes - 1) >> shift;
-    access_line(address, right);
+    uint64_t left = access_line(address, right);
     for (uintptr_t line = (address >> shift) + 1; line <= last; line++)
-        access_line(line << shift, right);
+        left = access_line(line << shift, right);
+    return left;
 }
 
 void sim_locked(uintptr_t address) {
@@ -892,12 +899,17 @@ bool sim_sched_open(void) {
     sched.heap = heap;
     sched.idle = n;
     host_cpu.clock = 0;
+    sim_flow_reset();
     host_cpu.gs = 0;
     fsgsbase = gs_has_fsgsbase();
     (void)write_gs(0); /* a native engine may have had it */
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
         cpu[i].pub.port = sim_memory_port(sim_session.memory, i);
+        cpu[i].pub.l1_latency = p->l1.latency_cycles * SIM_TICKS;
+        cpu[i].pub.flow.last = &sim_no_load;
+        cpu[i].pub.flow.window = (uint32_t)(p->reorder_instructions / p->ipc * SIM_TICKS);
+        cpu[i].pub.flow.branch_miss = p->branch_miss_cycles * SIM_TICKS;
         cpu[i].pub.l1_ticks = (uint32_t)(p->l1.latency_cycles * (1 - p->overlap) * SIM_TICKS + 0.5);
         cpu[i].sibling = p->smt == 2 ? &cpu[(i + cores) % n] : NULL;
         cpu[i].tick = sim_session.costs.tick == 0

@@ -26,6 +26,30 @@
 
 struct sim_thread; /* a software thread on its fiber */
 
+/*
+ * What out-of-order execution can not hide: chains of loads whose addresses come from each other,
+ * and branches that were predicted wrongly.  The clock says when instructions enter the processor.
+ * A load is done its latency after it has entered and its address is known; its address comes from
+ * an earlier load when it points close behind the value that this one has brought.  The clock waits
+ * where a load would be done later than the instructions of the reorder window allow.
+ */
+enum { SIM_LOADS = 4, SIM_NEAR_BYTES = 4096 };
+struct sim_flow {
+    uint64_t value[SIM_LOADS]; /* what the last loads of 8 bytes have brought */
+    uint64_t ready[SIM_LOADS]; /* when, ticks */
+    const uint64_t *last;      /* the last of them, whose value is there when the next hook runs */
+    uint64_t last_ready;       /* of the last load of any size */
+    uint32_t slot;             /* of the last of them */
+    uint32_t window;           /* ticks */
+    uint32_t branch_miss;      /* ticks */
+    uint32_t from;             /* the last block, as index of the table of blocks */
+    uint32_t path;             /* hash of the last blocks */
+};
+extern const uint64_t sim_no_load; /* where `last` points when there was none */
+
+/* The loaded values may be gone: pages change, or others run. */
+#define sim_flow_cut(c) ((c)->flow.last = &sim_no_load)
+
 /* A hardware thread. */
 struct sim_cpu {
     uint64_t clock;   /* ticks */
@@ -34,9 +58,11 @@ struct sim_cpu {
     struct sim_port *port;
     uint32_t ticks_per_instruction; /* with the present number of busy SMT siblings */
     uint32_t l1_ticks;              /* what a hit costs, overlap taken off */
+    uint32_t l1_latency;            /* until its value is there */
     unsigned number;
     bool dummy;   /* outside of a simulation (setup, constructors): nothing is modelled */
     uintptr_t gs; /* where %gs of the running thread begins */
+    struct sim_flow flow;
     struct sim_thread *running;                /* NULL: idle */
     uint64_t accesses, instructions, switches; /* counters since the machine was opened */
     /* scheduler's and operating system's own fields follow in sched.c's view of it */
@@ -58,10 +84,12 @@ void sim_catch_up(struct sim_cpu *c);
  * Slow path of an access, which may cross lines (hooks.c calls it when sim_memory_hit says no):
  * orders it where needed, makes it, charges its cost.  Nothing on a dummy.
  *
+ * Returns what of its latency was not charged, ticks: the time from the clock to the value.
+ *
  * This, sim_order and sim_catch_up may give way to other fibers, and the software thread may go on
  * on another hardware thread: behind them `c` is stale, sim_cpu_now is right.
  */
-void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right);
+uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right);
 
 /* A locked operation on a naturally aligned word: ordered, with the right to write. */
 void sim_locked(uintptr_t address);
