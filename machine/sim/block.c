@@ -41,7 +41,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-uint8_t *sim_block_table;
+uint8_t *sim_block_table, *sim_block_rounds;
 uintptr_t sim_block_text;
 size_t sim_block_text_bytes;
 
@@ -158,7 +158,7 @@ bool sim_block_open(void) {
         return true;
     const uintptr_t start = (uintptr_t)text_start;
     const size_t bytes = (uintptr_t)text_end - start;
-    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+    void *table = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (table == MAP_FAILED)
         return false;
@@ -167,6 +167,7 @@ bool sim_block_open(void) {
     sim_block_text = start;
     sim_block_text_bytes = bytes;
     sim_block_table = table;
+    sim_block_rounds = sim_block_table + bytes;
     return true;
 }
 
@@ -197,6 +198,7 @@ struct step {
     uint32_t kills;   /* wholly: what was there before is gone */
     uint32_t bases;   /* of `reads`, those that are read only as the plain base of an access */
     uint32_t copy_of; /* a move between general registers: its source */
+    unsigned latency; /* cycles from its operands to its result */
 };
 
 static bool is_frame(const ZydisDecodedOperand *o) {
@@ -231,8 +233,34 @@ static bool is_zeroing(const ZydisDecodedInstruction *i, const ZydisDecodedOpera
            is_register(&o[0]) && is_register(&o[1]) && o[0].reg.value == o[1].reg.value;
 }
 
+/* Latencies that Intel's and AMD's cores of the last ten years have in common (Agner Fog,
+ * Instruction tables).  Loads count nothing here: their hooks know what they wait for. */
+static unsigned latency_of(ZydisMnemonic m) {
+    switch (m) {
+    case ZYDIS_MNEMONIC_MOV:
+        return 0; /* renamed */
+    case ZYDIS_MNEMONIC_IMUL:
+    case ZYDIS_MNEMONIC_MUL:
+    case ZYDIS_MNEMONIC_MULX:
+    case ZYDIS_MNEMONIC_POPCNT:
+    case ZYDIS_MNEMONIC_LZCNT:
+    case ZYDIS_MNEMONIC_TZCNT:
+    case ZYDIS_MNEMONIC_BSF:
+    case ZYDIS_MNEMONIC_BSR:
+        return 3;
+    case ZYDIS_MNEMONIC_DIV:
+    case ZYDIS_MNEMONIC_IDIV:
+        return 20;
+    default:
+        return 1;
+    }
+}
+
 static struct step describe(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *o) {
-    struct step s = {.counts = true, .pure = true, .lea = i->mnemonic == ZYDIS_MNEMONIC_LEA};
+    struct step s = {.counts = true,
+                     .pure = true,
+                     .lea = i->mnemonic == ZYDIS_MNEMONIC_LEA,
+                     .latency = latency_of(i->mnemonic)};
     uint32_t otherwise = 0; /* read in another way than as a plain base */
     for (unsigned k = 0; k < i->operand_count; k++) {
         const bool writes = (o[k].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
@@ -366,6 +394,31 @@ static unsigned decode(uintptr_t pc, struct step *step) {
     return n;
 }
 
+/* By how much the values of a round come later than those of the round before: the longest chain
+ * through general registers. */
+static unsigned round_of(const struct step *step, unsigned n) {
+    enum { ROUNDS = 4 }; /* values may wander through some registers before they come back */
+    unsigned known[REGISTERS] = {0}, before[REGISTERS] = {0}, longest = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        memcpy(before, known, sizeof before);
+        for (unsigned k = 0; k < n; k++) {
+            const struct step *s = &step[k];
+            unsigned start = 0;
+            for (unsigned r = 0; r < REGISTERS; r++)
+                if ((s->reads & BIT(r)) != 0 && known[r] > start)
+                    start = known[r];
+            const uint32_t writes = s->call ? (uint32_t)CALLER_SAVED : s->writes;
+            for (unsigned r = 0; r < REGISTERS; r++)
+                if ((writes & BIT(r)) != 0)
+                    known[r] = s->call ? 0 : start + (s->counts ? s->latency : 0);
+        }
+    }
+    for (unsigned r = 0; r < REGISTERS; r++)
+        if (known[r] > before[r] && known[r] - before[r] > longest)
+            longest = known[r] - before[r];
+    return longest;
+}
+
 unsigned sim_block_decode(uintptr_t pc) {
     static struct step step[STEPS_MAX];
     if (pc - sim_block_text >= sim_block_text_bytes)
@@ -379,6 +432,8 @@ unsigned sim_block_decode(uintptr_t pc) {
         count += step[k].counts;
     if (count > COUNT_MAX)
         count = COUNT_MAX;
+    const unsigned round = round_of(step, n);
+    sim_block_rounds[pc - sim_block_text] = (uint8_t)(round < COUNT_MAX ? round : COUNT_MAX);
     sim_block_table[pc - sim_block_text] = (uint8_t)(count + 1);
     return count;
 }

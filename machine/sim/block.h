@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How many cycles a round takes at least when the block is a loop of its own, because of values
+ * that each round needs from the one before; by byte of the text, as below. */
+extern uint8_t *sim_block_rounds;
 /* One entry per byte of the program's text: instructions of the block that starts there plus 1, or
  * 0 when it has not been decoded.  Read inline by the hook. */
 extern uint8_t *sim_block_table;
@@ -28,6 +31,12 @@ bool sim_block_open(void);
 /* Decodes the block at `pc` (a return address behind a trace_pc call), fills the table, returns the
  * number of instructions. */
 unsigned sim_block_decode(uintptr_t pc);
+
+/* Of a block that has been decoded, cycles. */
+static inline unsigned sim_block_round(uintptr_t pc) {
+    const uintptr_t at = pc - sim_block_text;
+    return at < sim_block_text_bytes ? sim_block_rounds[at] : 0;
+}
 
 static inline unsigned sim_block_instructions(uintptr_t pc) {
     const uintptr_t at = pc - sim_block_text;

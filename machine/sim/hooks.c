@@ -100,9 +100,18 @@ static inline __attribute__((always_inline)) void follow(struct sim_cpu *c, uint
 HOT void __sanitizer_cov_trace_pc(void) {
     struct sim_cpu *c = sim_cpu_now;
     const uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-    sim_instructions(c, sim_block_instructions(pc));
+    const uint32_t block = (uint32_t)pc;
+    const uint64_t n = sim_block_instructions(pc);
+    c->instructions += n;
+    uint64_t ticks = n * c->ticks_per_instruction;
+    if (block == c->flow.block) { /* a loop of one block: a round waits for the one before */
+        const uint64_t round = (uint64_t)sim_block_round(pc) * SIM_TICKS;
+        ticks = round > ticks ? round : ticks;
+    }
+    c->clock += ticks;
+    c->flow.block = block;
     if (c->flow.branch_miss != 0)
-        follow(c, (uint32_t)pc);
+        follow(c, block);
 }
 
 /* ---- plain accesses ------------------------------------------------------------------------- */
@@ -134,6 +143,21 @@ static inline __attribute__((always_inline)) void loads(struct sim_cpu *c, uintp
         c->clock = ready - f->window;
 }
 
+/* Not a hit, or not its turn.  Apart, so that a hit needs no registers saved. */
+static __attribute__((noinline)) void touch_slowly(const volatile void *p, size_t bytes,
+                                                   enum sim_right right) {
+    struct sim_cpu *c = sim_cpu_now;
+    const uintptr_t address = linear(c, p);
+    if (right == SIM_WRITE || c->dummy) {
+        (void)sim_access(c, address, bytes, right);
+        return;
+    }
+    const uint64_t known = address_known(c, p) - c->clock;
+    const uint64_t latency = sim_access(c, address, bytes, right);
+    c = sim_cpu_now;
+    loads(c, address, bytes, c->clock + known + latency);
+}
+
 /* `bytes` within a line. */
 static inline __attribute__((always_inline)) void touch(const volatile void *p, size_t bytes,
                                                         enum sim_right right) {
@@ -146,14 +170,7 @@ static inline __attribute__((always_inline)) void touch(const volatile void *p, 
         c->clock += c->l1_ticks;
         return;
     }
-    if (right == SIM_READ && !c->dummy) {
-        const uint64_t known = address_known(c, p) - c->clock;
-        const uint64_t latency = sim_access(c, address, bytes, right);
-        c = sim_cpu_now;
-        loads(c, address, bytes, c->clock + known + latency);
-        return;
-    }
-    (void)sim_access(c, address, bytes, right);
+    touch_slowly(p, bytes, right);
 }
 
 /* `bytes` that may cross a line. */

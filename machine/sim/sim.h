@@ -33,7 +33,7 @@ struct sim_thread; /* a software thread on its fiber */
  * an earlier load when it points close behind the value that this one has brought.  The clock waits
  * where a load would be done later than the instructions of the reorder window allow.
  */
-enum { SIM_LOADS = 4, SIM_NEAR_BYTES = 4096 };
+enum { SIM_LOADS = 2, SIM_NEAR_BYTES = 4096 };
 struct sim_flow {
     uint64_t value[SIM_LOADS]; /* what the last loads of 8 bytes have brought */
     uint64_t ready[SIM_LOADS]; /* when, ticks */
@@ -42,7 +42,8 @@ struct sim_flow {
     uint32_t slot;             /* of the last of them */
     uint32_t window;           /* ticks */
     uint32_t branch_miss;      /* ticks */
-    uint32_t from;             /* the last block, as index of the table of blocks */
+    uint32_t block;            /* the last one */
+    uint32_t from;             /* the same, as index of the table of blocks */
     uint32_t path;             /* hash of the last blocks */
 };
 extern const uint64_t sim_no_load; /* where `last` points when there was none */

@@ -45,6 +45,16 @@ SNIPPET(ordinary_call, "mov %rbx, %rdi; call abort; inc %rbx; ret"); /* 4: goes 
 SNIPPET(indirect_call, "mov %rbx, %rdi; call *%rax; ret");           /* 3 */
 SNIPPET(padding, "endbr64; nop; nopw 0(%rax,%rax); inc %rbx; ret");  /* 2 */
 
+/* ---- how long a round of a loop takes at least --------------------------------------------------
+ */
+
+/* 4: multiply and add, each on the result of the other; the counter beside it takes 1. */
+SNIPPET(chained, "imul %r12, %rbx; add %r13, %rbx; sub $1, %r14; jne plain");
+/* 1: the product is of what does not change. */
+SNIPPET(not_chained, "mov %r12, %rbx; imul %r13, %rbx; add %rbx, %r15; sub $1, %r14; jne plain");
+/* 3: through another register and back. */
+SNIPPET(wandering, "mov %rbx, %rax; imul %r12, %rax; mov %rax, %rbx; dec %r14; jne plain");
+
 /* ---- hooks and what only feeds them -------------------------------------------------------- */
 
 /* 2: the load and the return.  The call, the lea and the move in front are the hook's. */
@@ -165,6 +175,18 @@ static void keeps_what_it_decoded(void **state) {
     assert_int_equal(sim_block_instructions(pc), 3);
 }
 
+static void rounds(void **state) {
+    (void)state;
+    static const struct {
+        const char *pc;
+        unsigned cycles;
+    } wanted[] = {{chained, 4}, {not_chained, 1}, {wandering, 3}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        (void)sim_block_instructions((uintptr_t)wanted[i].pc);
+        assert_int_equal(sim_block_round((uintptr_t)wanted[i].pc), wanted[i].cycles);
+    }
+}
+
 /* Code of a library, or nothing at all: no instructions, no crash. */
 static void outside_of_the_text(void **state) {
     (void)state;
@@ -176,6 +198,7 @@ static void outside_of_the_text(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts),
+        cmocka_unit_test(rounds),
         cmocka_unit_test(keeps_what_it_decoded),
         cmocka_unit_test(outside_of_the_text),
     };
