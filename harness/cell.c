@@ -272,7 +272,12 @@ static void add_stats(struct tm_stats *sum, const struct tm_stats *s) {
         sum->read_set_max = s->read_set_max;
     if (s->write_set_max > sum->write_set_max)
         sum->write_set_max = s->write_set_max;
+    sum->cascades += s->cascades;
+    sum->cascade_blocks += s->cascade_blocks;
+    if (s->cascade_blocks_max > sum->cascade_blocks_max)
+        sum->cascade_blocks_max = s->cascade_blocks_max;
     sum->wasted_ns += s->wasted_ns;
+    sum->lock_ns += s->lock_ns;
     sum->counts_accesses |= s->counts_accesses;
 }
 

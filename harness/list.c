@@ -40,7 +40,9 @@ static const struct cli_command command = {
         "  allcores list engines --json | jq -r '.engines[].name'\n"
         "\n"
         "JSON: {\"engines\": [{\"name\", \"help\", \"stands_for\",\n"
-        "  \"available\": {MACHINE: true or the reason why not},\n"
+        "  \"available\": {MACHINE: true or the reason why not; sim:PROFILE likewise where "
+        "profiles\n"
+        "  differ},\n"
         "  \"options\": [{\"name\", \"help\", \"type\", \"default\", \"min\", \"max\" or "
         "\"choices\"}]}]};\n"
         "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
@@ -126,6 +128,24 @@ static bool put_params(json_t *object, const struct tm_param *params) {
     return true;
 }
 
+/* Of an engine that needs hardware transactions, each profile of a simulated machine by itself. */
+static bool put_profile_availability(json_t *available, const struct tm_engine *engine,
+                                     const struct machine *machine) {
+    if (!machine->simulated || !engine->transactional_hardware)
+        return true;
+    for (const char *const *p = machine->profiles(); *p != NULL; p++) {
+        struct machine_description description;
+        char why[SPEC_WHY_SIZE], place[SPEC_WHY_SIZE];
+        snprintf(place, sizeof place, "%s:%s", machine->name, *p);
+        if (!machine->describe(*p, NULL, 0, &description, why, sizeof why) ||
+            !put(available, place,
+                 true_or_reason(
+                     spec_unavailable(engine, machine, spec_htm_unavailable(&description)))))
+            return false;
+    }
+    return true;
+}
+
 static bool put_engines(json_t *list) {
     const char *names[SPEC_NAMES_MAX + 1];
     spec_engine_names(names);
@@ -138,7 +158,9 @@ static bool put_engines(json_t *list) {
             !put(object, "available", available))
             return false;
         for (const struct machine *const *m = machines_all(); *m != NULL; m++)
-            if (!put(available, (*m)->name, true_or_reason(spec_unavailable(engine, *m))))
+            if (!put(available, (*m)->name,
+                     true_or_reason(spec_unavailable(engine, *m, (*m)->htm_unavailable()))) ||
+                !put_profile_availability(available, engine, *m))
                 return false;
         if (!put_params(object, engine->options))
             return false;

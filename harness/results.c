@@ -327,6 +327,10 @@ static struct totals total(const struct render *r, const struct view *v) {
         if (s->stats.write_set_max > t.stats.write_set_max)
             t.stats.write_set_max = s->stats.write_set_max;
         t.stats.counts_accesses |= s->stats.counts_accesses;
+        t.stats.cascades += s->stats.cascades;
+        t.stats.cascade_blocks += s->stats.cascade_blocks;
+        if (s->stats.cascade_blocks_max > t.stats.cascade_blocks_max)
+            t.stats.cascade_blocks_max = s->stats.cascade_blocks_max;
     }
     return t;
 }
@@ -359,6 +363,18 @@ static json_t *wasted_ratio(const struct render *r, const struct view *v, const 
         return json_null();
     return json_real((double)w->sample.stats.wasted_ns /
                      ((double)v->cell->threads * (double)w->sample.elapsed_ns));
+}
+
+/* Share of the interval during which somebody held the lock that was to be elided; as above. */
+static json_t *lock_ratio(const struct render *r, const struct view *v, const struct totals *t) {
+    if (!v->usable)
+        return json_null();
+    if (t->stats.fallbacks == 0)
+        return json_real(0);
+    const struct record *w = run_data_slot(r->data, v->index, 0, RECORD_WASTED);
+    if (w->outcome != RECORD_OK || w->sample.stats.lock_ns == 0)
+        return json_null();
+    return json_real((double)w->sample.stats.lock_ns / (double)w->sample.elapsed_ns);
 }
 
 static json_t *latency(const struct render *r, const struct view *v) {
@@ -400,7 +416,11 @@ static bool put_counters(const struct render *r, json_t *obj, const struct view 
            json_put(obj, "writes", optional_u64(counts, s->writes)) &&
            json_put(obj, "read_set_max", optional_u64(counts, s->read_set_max)) &&
            json_put(obj, "write_set_max", optional_u64(counts, s->write_set_max)) &&
+           json_put(obj, "cascades", json_u64(s->cascades)) &&
+           json_put(obj, "cascade_blocks", json_u64(s->cascade_blocks)) &&
+           json_put(obj, "cascade_blocks_max", json_u64(s->cascade_blocks_max)) &&
            json_put(obj, "wasted_ratio", wasted_ratio(r, v, &t)) &&
+           json_put(obj, "lock_ratio", lock_ratio(r, v, &t)) &&
            json_put(obj, "ops_per_thread",
                     v->ok == 0 ? json_null()
                                : json_pack("{s:I, s:I}", "min", (json_int_t)t.ops_min, "max",

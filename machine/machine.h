@@ -128,6 +128,10 @@ enum {
     MACHINE_TX_CODE_SHIFT = 24
 };
 
+/* NULL, or why hardware transactions do not run here: on this computer, or on the simulated one
+ * that is open.  One line, static. */
+const char *machine_tx_unavailable(void);
+
 #ifdef TM_SIMULATED
 unsigned machine_tx_begin(void);
 /* Ends the innermost; the outermost one commits.  Outside of transactions: the program's error. */
@@ -173,6 +177,7 @@ struct machine_description {
     char title[128];
     bool hypothetical;         /* no such machine was ever sold: every label says so */
     unsigned hardware_threads; /* in all */
+    char htm_unavailable[96];  /* why it has no hardware transactions; "": it has */
 };
 
 /* What a simulated machine did since it was opened. */
@@ -203,7 +208,8 @@ struct machine {
     /* machine_wait and machine_wake, for the harness's start barrier. */
     bool (*wait)(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
     void (*wake)(_Atomic uint32_t *word, unsigned n);
-    /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason. */
+    /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason.  Of a
+     * simulated machine: why none of its profiles has them; `describe` tells of one. */
     const char *(*htm_unavailable)(void);
 
     /* ---- simulated machines only; all NULL and false on a real one --------------------------- */

@@ -388,6 +388,35 @@ static void apply(const struct tm_param *params, const char *arguments, union tm
     }
 }
 
+/* Why this engine cannot run on this machine, or NULL. */
+static const char *unavailable(const struct tm_engine *engine, const struct machine *machine) {
+    static struct machine_description description; /* of simulated_profile: the reason stays */
+    char why[CELL_WHY_SIZE];
+    if (!machine->simulated || !engine->transactional_hardware)
+        return engine->unavailable();
+    if (!machine->describe(simulated_profile, NULL, 0, &description, why, sizeof why))
+        return "the profile cannot be read";
+    return description.htm_unavailable[0] != '\0' ? description.htm_unavailable : NULL;
+}
+
+/* What is not tested is said once. */
+static void tell_unavailable(const struct tm_engine *engine, const struct machine *machine,
+                             const char *reason) {
+    static char told[32][NAME_SIZE];
+    char line[NAME_SIZE];
+    snprintf(line, sizeof line, "# skipped: %.30s on %.16s: %.60s", engine->name, machine->name,
+             reason);
+    for (unsigned i = 0; i < sizeof told / sizeof *told; i++) {
+        if (strcmp(told[i], line) == 0)
+            return;
+        if (told[i][0] == '\0') {
+            memcpy(told[i], line, sizeof line);
+            fprintf(stderr, "%s\n", line);
+            return;
+        }
+    }
+}
+
 /* Adds the tests of this workload on this engine with these options, for 1, 2 and 4 threads. */
 static void add_tests(const char *workload, const char *arguments, const char *engine,
                       const union tm_value *options, const char *option_text,
@@ -395,8 +424,13 @@ static void add_tests(const char *workload, const char *arguments, const char *e
     const struct tm_engine *variant = engine_variant(engine, options);
     const struct tm_cell *cell =
         variant == NULL ? NULL : cell_find(workload, engine, variant->variant, machine->name);
-    if (cell == NULL || machine->unavailable() != NULL || variant->unavailable() != NULL)
+    if (cell == NULL || machine->unavailable() != NULL)
         return;
+    const char *reason = unavailable(variant, machine);
+    if (reason != NULL) {
+        tell_unavailable(variant, machine, reason);
+        return;
+    }
     const char *name = is_conformance(cell->workload) ? workload + sizeof prefix - 1 : workload;
     for (unsigned threads = 1; threads <= 4; threads *= 2) {
         if (threads > variant->max_threads || (variant->unsafe && threads > 1))

@@ -131,7 +131,7 @@ __attribute__((target("rtm"))) static bool one_transaction_commits(void) {
 
 /* Available means that a probe transaction committed: RTM may be absent, switched off by microcode
  * (RTM_ALWAYS_ABORT), or present and aborting for ever (Intel SDM vol. 1, RTM chapter). */
-static const char *htm_unavailable(void) {
+const char *machine_tx_unavailable(void) {
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return "the CPU has no CPUID leaf 7, so no RTM";
@@ -243,6 +243,6 @@ static const struct machine native = {
     .cpu_ns = cpu_ns,
     .wait = machine_wait,
     .wake = machine_wake,
-    .htm_unavailable = htm_unavailable,
+    .htm_unavailable = machine_tx_unavailable,
 };
 TM_REGISTER(tm_machines, struct machine, native);

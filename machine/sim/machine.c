@@ -66,9 +66,10 @@ static const char *unavailable(void) { return NULL; }
 
 static unsigned max_threads(void) { return 1024; }
 
-static const char *htm_unavailable(void) {
-    return "the simulated machine does not model hardware transactions yet";
-}
+static const char no_transactions[] =
+    "the simulated machine does not model hardware transactions yet";
+
+static const char *htm_unavailable(void) { return no_transactions; }
 
 static void set_costs(void) {
     const struct sim_profile *p = &sim_session.profile;
@@ -106,6 +107,7 @@ static bool describe(const char *profile, const char *const *overrides, size_t o
         return false;
     *description = (struct machine_description){.hypothetical = p.hypothetical,
                                                 .hardware_threads = sim_profile_threads(&p)};
+    memcpy(description->htm_unavailable, no_transactions, sizeof no_transactions);
     _Static_assert(sizeof description->title == sizeof p.title, "titles are copied whole");
     memcpy(description->title, p.title, sizeof p.title);
     return true;
