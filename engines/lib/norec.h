@@ -7,6 +7,9 @@
  * this file it defines
  *   TM_NOREC_SHARED             members of struct tm_global, that clock among them
  *   TM_NOREC_OWN                members of struct tm_thread
+ *   TM_NOREC_UNDONE(self)       is what this block does undone without this file's help?
+ *   TM_NOREC_TAKEN(self)        the sequence lock is this thread's, nothing is written yet
+ *   TM_NOREC_GIVEN(self)        all is written, the lock is about to be released
  *   TM_NOREC_SECOND()           the second clock, read with acquire
  *   TM_NOREC_SECOND_MOVED(self) does it differ from this thread's snapshot of it?
  *   TM_NOREC_SECOND_IS(self, n) the snapshot becomes n
@@ -21,6 +24,9 @@
 #ifndef TM_NOREC_SECOND
 #define TM_NOREC_SHARED
 #define TM_NOREC_OWN
+#define TM_NOREC_UNDONE(self) false
+#define TM_NOREC_TAKEN(self) ((void)0)
+#define TM_NOREC_GIVEN(self) ((void)0)
 #define TM_NOREC_SECOND() UINT64_C(0)
 #define TM_NOREC_SECOND_MOVED(self) false
 #define TM_NOREC_SECOND_IS(self, n) ((void)(n))
@@ -57,6 +63,7 @@ enum { TM_TAG_SHIFT = 56 };
 /* All of it belongs to its thread, but for the reclamation slot it points to. */
 struct tm_thread {
     struct tm_common common;
+    TM_NOREC_OWN
 
     _Alignas(TM_CACHE_LINE) struct tm_read_entry *read_next; /* where the next read is logged */
     struct tm_read_entry *read_limit;                        /* end of the log, or NULL: see I3 */
@@ -87,7 +94,6 @@ struct tm_thread {
         size_t count, capacity;
     } allocated, freed;
     _Atomic uint32_t nap; /* always 0: a word to sleep on for a time that nobody cuts short */
-    TM_NOREC_OWN
 };
 
 /* Has anybody committed since the snapshot?  Relaxed: whoever has loaded a value has that behind

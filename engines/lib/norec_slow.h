@@ -211,17 +211,24 @@ static void take_clock(struct tm_thread *self) {
     }
     /* Release: ordered behind the compare-and-swap for whoever looks at the number again. */
     atomic_store_explicit(&tm_global.owner, self->common.index, memory_order_release);
+    TM_NOREC_TAKEN(self);
 }
 
-static void release_clock(struct tm_thread *self) {
-    /* Release: whoever reads this number sees the write-back. */
-    atomic_store_explicit(&tm_global.clock, self->snapshot + 2, memory_order_release);
-    machine_light_barrier(); /* pairs with the heavy one in wait_for_change */
+/* A commit has taken effect that somebody may sleep for. */
+static inline void wake_waiters(void) {
     if (tm_unlikely(atomic_load_explicit(&tm_global.waiters, memory_order_relaxed) > 0)) {
         /* Release: pairs with the acquire in wait_for_change. */
         atomic_fetch_add_explicit(&tm_global.wakeups, 1, memory_order_release);
         machine_wake(&tm_global.wakeups, UINT32_MAX);
     }
+}
+
+static void release_clock(struct tm_thread *self) {
+    TM_NOREC_GIVEN(self);
+    /* Release: whoever reads this number sees the write-back. */
+    atomic_store_explicit(&tm_global.clock, self->snapshot + 2, memory_order_release);
+    machine_light_barrier(); /* pairs with the heavy one in wait_for_change */
+    wake_waiters();
 }
 
 /* Counts the writes and stores them; the clock is ours. */
@@ -347,7 +354,7 @@ void *tm_alloc(TM_SELF, size_t bytes) {
     void *object = machine_alloc(bytes);
     if (object == NULL)
         tm_fatal("out of memory: tm_new asked for %zu bytes", bytes);
-    if (!self->direct) {
+    if (!self->direct && !TM_NOREC_UNDONE(self)) {
         push(&self->allocated, object);
         self->read_limit = NULL;
     }
@@ -437,7 +444,7 @@ static void wait_for_change(struct tm_thread *self) {
     atomic_fetch_sub_explicit(&tm_global.waiters, 1, memory_order_relaxed);
 }
 
-_Noreturn void tm_block_retry(struct tm_thread *self) {
+static _Noreturn void retry_block(struct tm_thread *self) {
     if (self->direct)
         tm_fatal("tm_retry in %s", self->irrevocable ? "an irrevocable block" : "direct mode");
     self->common.stats.retries++;
@@ -449,7 +456,7 @@ _Noreturn void tm_block_retry(struct tm_thread *self) {
     restart(self);
 }
 
-_Noreturn void tm_block_restart(struct tm_thread *self) {
+static _Noreturn void restart_block(struct tm_thread *self) {
     if (self->direct)
         tm_fatal("tm_abort_restart in %s",
                  self->irrevocable ? "an irrevocable block" : "direct mode");

@@ -17,6 +17,9 @@ void tm_commit(struct tm_thread *self) {
     commit_ended(self);
 }
 
+_Noreturn void tm_block_retry(struct tm_thread *self) { retry_block(self); }
+_Noreturn void tm_block_restart(struct tm_thread *self) { restart_block(self); }
+
 void tm_irrevocable(struct tm_thread *self) {
     if (self->direct) /* irrevocable already, or alone */
         return;
