@@ -232,6 +232,20 @@ static uint64_t cpu_ns(void) {
 
 static unsigned max_threads(void) { return 1024; }
 
+/* When a transaction aborts, the hardware gives back the stack as well: functions that have
+ * returned since its begin do no harm. */
+static unsigned tx_begin(void) { return machine_tx_begin(); }
+static void tx_end(void) { machine_tx_end(); }
+static void tx_abort(void) { machine_tx_abort(1); }
+
+static const struct machine_transactions transactions = {
+    .begin = tx_begin,
+    .end = tx_end,
+    .abort = tx_abort,
+    .alloc = machine_alloc,
+    .yield = machine_yield,
+};
+
 static const struct machine native = {
     .name = "native",
     .help = "this computer: pinned threads, measured time",
@@ -244,5 +258,6 @@ static const struct machine native = {
     .wait = machine_wait,
     .wake = machine_wake,
     .htm_unavailable = machine_tx_unavailable,
+    .transactions = &transactions,
 };
 TM_REGISTER(tm_machines, struct machine, native);

@@ -24,7 +24,7 @@ enum sim_right { SIM_NONE, SIM_READ, SIM_WRITE };
 enum { SIM_FILTER_SIZE = 1024 };
 
 struct sim_filter_entry {
-    uintptr_t line; /* virtual address >> line shift; meaningless when right is SIM_NONE */
+    uintptr_t line; /* virtual address >> line shift, ^ epoch; meaningless when right is SIM_NONE */
     uint32_t right; /* enum sim_right */
     uint32_t way;   /* index of the L1 way */
 };
@@ -36,6 +36,9 @@ struct sim_memory; /* all caches, the directory and the page table */
 /* The part of a hardware thread that the memory owns. */
 struct sim_port {
     struct sim_filter_entry filter[SIM_FILTER_SIZE];
+    /* Of which entries count: it is part of their lines, above any address.  0, but for a hardware
+     * thread in a transaction (sim_memory_begin). */
+    uintptr_t epoch;
     uint32_t *stamp;     /* replacement stamps of this core's L1 ways, shared by SMT siblings */
     uint32_t *stamp_now; /* this core's counter of L1 accesses */
     unsigned line_shift;
@@ -49,7 +52,7 @@ struct sim_port {
 /* True when the access to the line of `address` hits the own L1 with the right; it is then done
  * (replacement state updated).  The caller charges the cost of an L1 hit. */
 static inline bool sim_memory_hit(struct sim_port *p, uintptr_t address, enum sim_right right) {
-    const uintptr_t line = address >> p->line_shift;
+    const uintptr_t line = (address >> p->line_shift) ^ p->epoch;
     const struct sim_filter_entry *e = &p->filter[line & (SIM_FILTER_SIZE - 1)];
     if (__builtin_expect(e->line == line && e->right >= (uint32_t)right, 1)) {
         p->stamp[e->way] = ++*p->stamp_now;
@@ -72,8 +75,8 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread);
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
                          enum sim_right right);
 
-/* Would this access stay within the core's own L1 and L2?  Then no other core can see it, and it
- * needs no order either.  Changes nothing. */
+/* Would this access stay within the core's own L1 and L2, or is it outside of all regions?  Then no
+ * other core can see it, and it needs no order either.  Changes nothing. */
 bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t address,
                            enum sim_right right);
 
@@ -126,13 +129,39 @@ void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint
 /* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
 const char *sim_memory_check(const struct sim_memory *m);
 
-/* ---- for later: hardware transactions hook in here ------------------------------------------ */
+/* ---- hardware transactions hook in here (htm.c) ---------------------------------------------- */
 
-/* Called for every line that leaves a core's L1 (evicted, invalidated, downgraded), before it does.
- * `by`: the hardware thread whose access causes it; of the core itself when pages are forgotten.
- * NULL: nobody is interested. */
-typedef void sim_line_event(void *context, unsigned core, uint64_t physical_line, unsigned by,
-                            bool evicted, bool for_write);
+/*
+ * Called for every line that leaves an L1 or L2 (place: the core) or an L3 (place: the group),
+ * before it does: evicted, invalidated (for_write), or downgraded, which only L1s tell.  `by`: the
+ * hardware thread whose access causes it; of the core itself when pages are forgotten.  What is
+ * called must leave the memory alone.  NULL: nobody is interested.
+ */
+typedef void sim_line_event(void *context, enum sim_level from, unsigned place,
+                            uint64_t physical_line, unsigned by, bool evicted, bool for_write);
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context);
+
+/* The line of an address as a number that all its names have in common; of an address outside of
+ * all regions, a number that no line inside has.  False: the page has yet to be touched, and that
+ * takes a page fault. */
+bool sim_memory_line(struct sim_memory *m, uintptr_t address, uint64_t *line);
+
+/* Asked with which right a line (as above) may enter the filter of a thread: at most `right`.
+ * NULL: with that. */
+typedef enum sim_right sim_filter_limit(void *context, unsigned thread, uint64_t line,
+                                        enum sim_right right);
+void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *context);
+
+/* The thread's filter is empty from here on; what was in it counts again behind the end. */
+void sim_memory_begin(struct sim_memory *m, unsigned thread);
+void sim_memory_end(struct sim_memory *m, unsigned thread);
+
+/* The filters of the thread's SMT siblings lose what is above `keep` for the line. */
+void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,
+                             enum sim_right keep);
+/* The filters of all threads but this one lose the right to write the lines of these bytes. */
+void sim_memory_cut_others(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes);
+/* The core's L1 drops the line, if it has it; its L2 keeps it. */
+void sim_memory_discard(struct sim_memory *m, unsigned thread, uint64_t line);
 
 #endif

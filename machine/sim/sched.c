@@ -32,8 +32,10 @@
  * - No hardware thread is idle while a thread waits in a queue.
  * - turn and horizon of sim_cpu_now are right whenever a fiber runs; those of others mean nothing.
  */
+#include "htm.h"
 #include "internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -233,11 +235,12 @@ static void set_limits(struct cpu *cpu) {
     if (sched.timeouts > 0 && sched.timeout[0].time <= turn)
         turn = sched.timeout[0].time - (sched.timeout[0].time > 0);
     const uint64_t lead = sim_session.costs.lead;
+    const uint64_t interrupt = cpu->interrupt < c->alarm ? cpu->interrupt : c->alarm;
     c->horizon = turn >= UINT64_MAX - 1 - lead ? UINT64_MAX : turn + 1 + lead;
-    if (cpu->interrupt <= turn)
-        turn = cpu->interrupt - 1;
-    if (cpu->interrupt < c->horizon)
-        c->horizon = cpu->interrupt;
+    if (interrupt <= turn)
+        turn = interrupt - 1;
+    if (interrupt < c->horizon)
+        c->horizon = interrupt;
     c->turn = turn;
 }
 
@@ -290,6 +293,7 @@ static void put_on(struct cpu *cpu, struct sim_thread *t) {
 /* The running thread leaves its hardware thread, on its present clock. */
 static void take_off(struct cpu *cpu) {
     struct sim_thread *t = cpu->pub.running;
+    assert(cpu->pub.tx == NULL);
     t->cpu_ticks += cpu->pub.clock - t->since;
 }
 
@@ -487,8 +491,13 @@ static void dispatch(struct cpu *cpu, struct sim_fiber *self) {
 static void pass(struct sim_cpu *c) {
     struct cpu *cpu = cpu_of(c);
     struct sim_thread *self = c->running;
-    if (c->clock >= cpu->interrupt)
+    if (c->tx != NULL && c->clock >= c->alarm)
+        sim_htm_abort(c, MACHINE_TX_BY_NOTHING);
+    if (c->clock >= cpu->interrupt) {
+        if (c->tx != NULL) /* the interrupt is taken behind the abort */
+            sim_htm_abort(c, MACHINE_TX_BY_INTERRUPT);
         interrupted(cpu);
+    }
     dispatch(cpu, &self->fiber);
 }
 
@@ -546,7 +555,16 @@ static uint64_t miss(struct sim_cpu *c, uintptr_t address, enum sim_right right,
     return latency;
 }
 
-static void access_line(uintptr_t address, enum sim_right right) {
+/* Notes that a thread uses another one's stack. */
+static void see_stack(const struct sim_cpu *c, uintptr_t address) {
+    const struct sim_fiber *own = &c->running->fiber;
+    if (sim_fiber_in_stacks(address) &&
+        (address < (uintptr_t)own->low || address >= (uintptr_t)own->high))
+        sim_htm_stacks_shared = true;
+}
+
+/* `bytes`: from there on, of this line and perhaps of further ones. */
+static void access_line(uintptr_t address, size_t bytes, enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
     const struct sim_profile *p = &sim_session.profile;
     c->accesses++;
@@ -555,15 +573,20 @@ static void access_line(uintptr_t address, enum sim_right right) {
         c = sim_cpu_now;
     }
     /* A hit that the filter had forgotten is a hit like any other: whether two addresses share an
-     * entry of the filter must not be seen. */
+     * entry of the filter must not be seen.  (While there are transactions it goes the long way,
+     * to the same end, as it may be their first access to the line, or a conflict.) */
     if (sim_memory_hit(c->port, address, right) ||
-        (sim_memory_is_local(sim_session.memory, c->number, address, right) &&
+        (sim_htm_running == 0 &&
+         sim_memory_is_local(sim_session.memory, c->number, address, right) &&
          sim_memory_hit(c->port, address, right))) {
         c->clock += c->l1_ticks;
         return;
     }
+    see_stack(c, address);
     if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
         c = in_order();
+    if (sim_htm_running > 0)
+        sim_htm_before(c, address, bytes, right);
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     double exposed = 1;
@@ -574,6 +597,8 @@ static void access_line(uintptr_t address, enum sim_right right) {
     else if (level == SIM_L2 || level == SIM_L3)
         exposed = 1 - p->overlap;
     c->clock += level == SIM_L1 ? c->l1_ticks : (uint64_t)((double)latency * exposed);
+    if (sim_htm_running > 0)
+        sim_htm_after(c, address, right);
 }
 
 static bool declare_regions(void);
@@ -604,12 +629,14 @@ void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_rig
         return;
     const unsigned shift = c->port->line_shift;
     const uintptr_t last = (address + bytes - 1) >> shift;
-    access_line(address, right);
+    access_line(address, bytes, right);
     for (uintptr_t line = (address >> shift) + 1; line <= last; line++)
-        access_line(line << shift, right);
+        access_line(line << shift, address + bytes - (line << shift), right);
+    if (last > address >> shift) /* others have run between two of them */
+        sim_htm_claim(address, bytes, right);
 }
 
-void sim_locked(uintptr_t address) {
+void sim_locked(uintptr_t address, size_t bytes) {
     if (sim_cpu_now->dummy) {
         warm(address, 1, SIM_WRITE);
         return;
@@ -617,10 +644,15 @@ void sim_locked(uintptr_t address) {
     struct sim_cpu *c = in_order();
     c->accesses++;
     if (!sim_memory_hit(c->port, address, SIM_WRITE)) {
+        see_stack(c, address);
+        if (sim_htm_running > 0)
+            sim_htm_before(c, address, bytes, SIM_WRITE);
         enum sim_level level = SIM_L1;
         const uint64_t latency = miss(c, address, SIM_WRITE, &level);
         if (level != SIM_L1)
             c->clock += latency; /* nothing hides behind a locked instruction */
+        if (sim_htm_running > 0)
+            sim_htm_after(c, address, SIM_WRITE);
     }
     c->clock += sim_session.costs.atomic;
 }
@@ -634,7 +666,10 @@ void sim_fence(void) {
 void machine_cpu_relax(void) {
     if (sim_cpu_now->dummy)
         return;
-    in_order()->clock += sim_session.costs.pause;
+    struct sim_cpu *c = in_order();
+    if (c->tx != NULL && sim_session.profile.htm.pause_aborts)
+        sim_htm_abort(c, MACHINE_TX_BY_PAUSE);
+    c->clock += sim_session.costs.pause;
 }
 
 /* ---- sleeping ------------------------------------------------------------------------------- */
@@ -643,6 +678,8 @@ struct sim_cpu *sim_syscall(void) {
     struct sim_cpu *c = sim_cpu_now;
     if (c->dummy)
         return c;
+    if (c->tx != NULL)
+        sim_htm_abort(c, MACHINE_TX_BY_SYSCALL);
     c->clock += sim_session.costs.syscall;
     return in_order();
 }
@@ -696,6 +733,7 @@ unsigned sim_interrupt_others(uint64_t ticks) {
     unsigned n = 0;
     for (unsigned i = 0; i < sim_session.cpus; i++)
         if (sched.cpu[i].pub.running != NULL && &sched.cpu[i].pub != sim_cpu_now) {
+            sim_htm_interrupt(&sched.cpu[i].pub);
             sched.cpu[i].stolen += ticks;
             n++;
         }
@@ -706,6 +744,8 @@ unsigned sim_interrupt_others(uint64_t ticks) {
 
 /* The end of a thread; its stack is given back by who joins it. */
 static _Noreturn void end_thread(struct sim_thread *self) {
+    if (sim_cpu_now->tx != NULL) /* the end of a thread is a system call */
+        sim_htm_abort(sim_cpu_now, MACHINE_TX_BY_SYSCALL);
     struct sim_cpu *c = in_order();
     if (host_cpu.clock < c->clock)
         host_cpu.clock = c->clock;
@@ -799,6 +839,16 @@ uint64_t sim_thread_cpu_ticks(void) {
     return c->dummy ? 0 : c->running->cpu_ticks + (c->clock - c->running->since);
 }
 
+struct sim_fiber *sim_cpu_fiber(const struct sim_cpu *c) {
+    return &c->running->fiber;
+}
+
+unsigned sim_cpu_heap(const struct sim_cpu *c) { return c->running->heap; }
+
+void sim_steal(struct sim_cpu *c, uint64_t ticks) { cpu_of(c)->stolen += ticks; }
+
+void sim_alarm(struct sim_cpu *c) { set_limits(cpu_of(c)); }
+
 unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->running->heap; }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
@@ -826,6 +876,7 @@ bool sim_sched_open(void) {
     host_cpu.clock = 0;
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
+        cpu[i].pub.alarm = UINT64_MAX;
         cpu[i].pub.port = sim_memory_port(sim_session.memory, i);
         cpu[i].pub.l1_ticks = (uint32_t)(p->l1.latency_cycles * (1 - p->overlap) * SIM_TICKS + 0.5);
         cpu[i].sibling = p->smt == 2 ? &cpu[(i + cores) % n] : NULL;
