@@ -14,7 +14,10 @@
  *                               stderr
  *
  * On the simulated machine a test runs on a small computer, every other seed on one with two
- * hardware threads, so that threads are preempted anywhere, and real workloads run a tenth as long.
+ * hardware threads, so that threads are preempted anywhere, and real workloads run a tenth as long,
+ * with hardware transactions everything that runs by time.  Of an engine of hardware transactions,
+ * which are slow to simulate, choices other than the default one are tested with four threads and
+ * one seed and not by time, and real workloads with four threads only.
  *
  * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
  * names its seed.
@@ -66,6 +69,7 @@ struct test {
     const struct machine *machine;
     union tm_value args[VALUES_MAX], options[VALUES_MAX];
     unsigned threads;
+    bool one_seed;        /* the second: on the computer with few hardware threads */
     uint64_t ops_factor;  /* multiplies the test's operations */
     char environment[64]; /* "VAR=value" that must be set before the process starts, or "" */
 };
@@ -154,7 +158,9 @@ static bool run_here(const struct test *t, char *why) {
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
     const uint64_t by_time = t->machine->simulated ? SIMULATED_SEEDS : 1;
     const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
-    const uint64_t begin = only_seed > 0 ? only_seed : 1, end = only_seed > 0 ? only_seed : seeds;
+    const bool one = t->one_seed && only_seed + first_seeds == 0;
+    const uint64_t begin = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : 1;
+    const uint64_t end = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : seeds;
     const time_t start_s = now_s();
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
@@ -175,7 +181,8 @@ static bool run_here(const struct test *t, char *why) {
                 seed % 2 == 0 ? sizeof few_hardware_threads / sizeof *few_hardware_threads : 0;
         }
         if (interval_ms > 0) {
-            const bool brief = t->machine->simulated && !is_conformance(t->cell->workload);
+            const bool brief = t->machine->simulated && (!is_conformance(t->cell->workload) ||
+                                                         t->cell->engine->transactional_hardware);
             const uint64_t ms = brief ? 100000 : 1000000;
             request.warmup_ns = ms;
             request.interval_ns = interval_ms * ms;
@@ -435,12 +442,19 @@ static void add_tests(const char *workload, const char *arguments, const char *e
     for (unsigned threads = 1; threads <= 4; threads *= 2) {
         if (threads > variant->max_threads || (variant->unsafe && threads > 1))
             continue;
+        const bool slow = machine->simulated && variant->transactional_hardware;
+        const bool chosen = option_text[0] != '\0';
+        if (slow && (chosen || !is_conformance(cell->workload)) && threads < 4)
+            continue;
+        if (slow && chosen && !is_conformance(cell->workload))
+            continue;
         if (test_count == TESTS_MAX) {
             fprintf(stderr, "conformance: more than %d tests\n", TESTS_MAX);
             exit(2);
         }
         struct test *t = &tests[test_count++];
         *t = (struct test){.cell = cell, .machine = machine, .threads = threads, .ops_factor = 1};
+        t->one_seed = slow && chosen;
         snprintf(t->name, sizeof t->name, "%.24s%.40s/%.16s%.32s/threads:%u%s%.16s", name,
                  arguments, engine, option_text, threads,
                  strcmp(machine->name, "native") == 0 ? "" : "/",
@@ -453,6 +467,19 @@ static void add_tests(const char *workload, const char *arguments, const char *e
     }
 }
 
+/* Does the conformance test run for a time instead of a number of operations? */
+static bool by_time(const char *workload) {
+    const struct tm_workload *found = NULL;
+    for (const struct tm_cell *const *c = cells_all(); *c != NULL && found == NULL; c++)
+        if (strcmp((*c)->workload->name, workload) == 0)
+            found = (*c)->workload;
+    const struct tm_param *params = found == NULL ? NULL : found->params;
+    for (unsigned i = 0; params != NULL && params[i].name != NULL; i++)
+        if (strcmp(params[i].name, "interval_ms") == 0)
+            return true;
+    return false;
+}
+
 /* Default options, and every other choice of every option that is a choice. */
 static void add_engine(const char *workload, const char *arguments, const struct tm_engine *engine,
                        const struct machine *machine) {
@@ -463,6 +490,8 @@ static void add_engine(const char *workload, const char *arguments, const struct
         const struct tm_param *p = &engine->options[i];
         for (unsigned c = 0; p->type == TM_CHOICE && c < choice_count(p->choices); c++) {
             if (c == defaults[i].choice)
+                continue;
+            if (machine->simulated && engine->transactional_hardware && by_time(workload))
                 continue;
             union tm_value options[VALUES_MAX];
             memcpy(options, defaults, sizeof options);

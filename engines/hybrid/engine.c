@@ -7,8 +7,10 @@
 #include "../lib/norec_slow.h"
 
 enum {
-    HARDWARE_TRIES = 5, /* of a block; ours */
-    POSTFIX_TRIES = 4   /* slow=rh: of the write-back as a hardware transaction; ours */
+    HARDWARE_TRIES = 10,    /* of a block; ours */
+    CONFLICT_FIRST = 1,     /* back-off behind the first conflict: up to 2^(1+1) pauses, */
+    CONFLICT_DOUBLINGS = 5, /* and twice as many behind each further one, that often; ours */
+    POSTFIX_TRIES = 4       /* slow=rh: of the write-back as a hardware transaction; ours */
 };
 
 /* Of the running measurement; written by start, with no thread attached. */
@@ -50,6 +52,15 @@ static void await_software(struct tm_thread *self) {
         (void)clock_when_free(self);
 }
 
+/* Where whoever asks for a line gets it, transactions that abort each other do so again unless one
+ * of them waits. */
+static void back_off(struct tm_thread *self) {
+    const unsigned doublings =
+        self->now.aborts < CONFLICT_DOUBLINGS ? self->now.aborts : CONFLICT_DOUBLINGS;
+    for (uint64_t i = next_random(self) >> (63 - CONFLICT_FIRST - doublings); i > 0; i--)
+        machine_cpu_relax();
+}
+
 TM_COLD void tm_hybrid_timed(struct tm_thread *self) { self->start_ns = machine_now_ns(); }
 
 TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
@@ -63,8 +74,11 @@ TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
         again = true;
         break;
     case TM_CONFLICT:
+        back_off(self);
+        again = ++self->now.aborts < hybrid_options.tries;
+        break;
     case TM_OTHER:
-        again = ++self->aborts < hybrid_options.tries;
+        again = ++self->now.aborts < hybrid_options.tries;
         break;
     default: /* capacity; or the block asks for what only software can do */
         break;
@@ -74,7 +88,7 @@ TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
             tm_hybrid_timed(self);
         return true;
     }
-    self->plain = self->hardware = false;
+    self->hardware = false;
     self->common.stats.fallbacks++;
     return false;
 }
@@ -89,7 +103,7 @@ TM_NOINLINE void tm_hybrid_software(struct tm_thread *self) {
          * this aborts it; so what comes behind sees what it wrote. */
         atomic_fetch_add(&tm_global.software, 1);
     }
-    self->calls_left = self->length;
+    self->now.calls_left = self->fresh.calls_left;
     TM_NOREC_SECOND_IS(self, TM_NOREC_SECOND());
     tm_start(self); /* the sequence lock behind the second clock: both held at that moment */
 }
@@ -140,24 +154,29 @@ TM_NOINLINE void tm_commit(struct tm_thread *self) {
         release_clock(self);
     }
     commit_ended(self);
+    self->hardware = true;
     self->counted = false;
     /* Release: hardware that sees the count without this block need not move a clock for it. */
     atomic_fetch_sub_explicit(&tm_global.software, 1, memory_order_release);
 }
 
-_Noreturn void tm_block_retry(struct tm_thread *self) {
-    if (self->hardware)
+void *tm_alloc(TM_SELF, size_t bytes) { return alloc_object(TM_THREAD(self), bytes); }
+void tm_release(TM_SELF, void *object) { release_object(TM_THREAD(self), object); }
+
+_Noreturn void tm_block_retry(TM_SELF) {
+    if (!tm_in_software(self) && !self->direct)
         machine_tx_abort(HYBRID_RETRY);
-    retry_block(self);
+    retry_block(TM_THREAD(self));
 }
 
-_Noreturn void tm_block_restart(struct tm_thread *self) {
-    if (self->hardware)
+_Noreturn void tm_block_restart(TM_SELF) {
+    if (!tm_in_software(self) && !self->direct)
         machine_tx_abort(HYBRID_RESTART);
-    restart_block(self);
+    restart_block(TM_THREAD(self));
 }
 
-void tm_irrevocable(struct tm_thread *self) {
+void tm_irrevocable(struct tm_thread *tagged) {
+    struct tm_thread *self = TM_THREAD(tagged);
     if (self->direct) /* irrevocable already, or alone */
         return;
     if (self->common.depth == 0)
@@ -190,7 +209,7 @@ static const struct tm_param hybrid_params[] = {
          TM_CHOICE, "norec", .choices = "norec|rh"},
     [OPTION_RETRIES] = {"retries",
                         "transactions of a block before it runs in software, those that found "
-                        "software writing not counted; 0: 5",
+                        "software writing not counted; 0: 10",
                         TM_INT, "0", 0, 10000, NULL},
     [OPTION_LENGTH] = {"length", "calls of tm_should_break that a block spans", TM_INT, "16", 1,
                        1e6, NULL},
@@ -217,8 +236,8 @@ static struct tm_thread *hybrid_attach(unsigned index, bool direct) {
     if (self == NULL)
         return NULL;
     self->common.stats.counts_accesses = false; /* hardware counts none */
-    self->plain = direct;
-    self->length = hybrid_options.length;
+    self->hardware = true;
+    self->fresh.calls_left = hybrid_options.length;
     self->subscribed = hybrid_options.rh ? &tm_global.exclusive : &tm_global.clock;
     self->moved = hybrid_options.rh ? &tm_global.clock : &tm_global.second;
     return self;

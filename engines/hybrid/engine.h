@@ -33,8 +33,9 @@
  *  H1 While the sequence lock is odd, no hardware block that has written commits: slow=norec, it
  * has subscribed; slow=rh, it looks before it ends (with `software` > 0, as the owner is counted).
  *  H2 `software` counts the threads whose block has begun in software and not ended.
- *  H3 `plain` of a thread: accesses go straight to memory, because it is in a hardware transaction,
- *     irrevocable, or alone.
+ *  H3 `hardware` of a thread is false while its block runs in software, irrevocably included; it is
+ *     true at all other times, and accesses then go straight to memory: in a hardware transaction,
+ *     or because nobody else is there.
  *  H4 Memory that a block of either kind frees waits for the software blocks that may still read it
  *     (lib/reclaim.h).  Hardware blocks need no such wait, so they announce nothing.
  */
@@ -53,16 +54,18 @@
     _Alignas(128) _Atomic uint64_t exclusive; /* slow=rh: 1 while the owner of the sequence lock   \
                                                  writes in steps; written by it */
 #define TM_NOREC_OWN                                                                               \
-    bool plain;                         /* see H3 */                                               \
-    bool hardware;                      /* this block runs as a hardware transaction */            \
-    bool wrote;                         /* and has written; set in it */                           \
-    bool counted;                       /* in `software` */                                        \
-    uint16_t aborts;                    /* of this block in hardware */                            \
-    int32_t calls_left;                 /* calls of tm_should_break until it says yes */           \
-    int32_t length;                     /* what it begins with */                                  \
+    struct tm_hybrid_block now, fresh;  /* what a block begins with */                             \
     const _Atomic uint64_t *subscribed; /* odd: hardware must not run */                           \
     _Atomic uint64_t *moved;  /* the clock that hardware moves; odd: it must not commit */         \
-    uint64_t second_snapshot; /* of `second` */
+    uint64_t second_snapshot; /* of `second` */                                                    \
+    bool hardware;            /* see H3 */                                                         \
+    bool counted;             /* in `software` */
+/* What a block needs in hardware, in a word. */
+struct tm_hybrid_block {
+    int32_t calls_left; /* calls of tm_should_break until it says yes */
+    uint16_t aborts;
+    bool wrote; /* in the running transaction, or before a direct access */
+};
 #define TM_NOREC_UNDONE(self) ((self)->hardware)
 #define TM_NOREC_TAKEN(self) tm_hybrid_exclude(1)
 #define TM_NOREC_GIVEN(self) tm_hybrid_exclude(0)
@@ -92,26 +95,40 @@ enum {
 
 /* ---- barriers ------------------------------------------------------------------------------- */
 
-/* Which of the two it is, each access finds out for itself: a block's body exists once. */
+/*
+ * A block's body exists once, and each access finds out for itself which of the two it belongs to.
+ * So that this costs no load, the pointer says it: in a block that runs in software `self` is odd.
+ * It never changes within a function, so the compiler can make two loops of one.
+ */
+#define TM_THREAD(self)                                                                            \
+    ((struct tm_thread *)((uintptr_t)(self) & ~(uintptr_t)1)) /* NOLINT(*-no-int-to-ptr) */
+TM_INLINE bool tm_in_software(const struct tm_thread *self) { return (uintptr_t)self & 1; }
+/* Where that is known. */
+TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
+    return (struct tm_thread *)((char *)self - 1);
+}
+
 #define TM_READ(ref, lvalue)                                                                       \
     ({                                                                                             \
         TM_FIELD_CHECK_(lvalue);                                                                   \
         __typeof__(lvalue) tm_v_;                                                                  \
-        if (tm_likely(self->plain))                                                                \
+        if (tm_likely(!tm_in_software(self)))                                                      \
             tm_v_ = (lvalue);                                                                      \
         else                                                                                       \
-            tm_v_ = TM_FROM_BITS(lvalue, tm_read_field(self, &(lvalue), sizeof(lvalue)));          \
+            tm_v_ = TM_FROM_BITS(                                                                  \
+                lvalue, tm_read_field(tm_software_thread(self), &(lvalue), sizeof(lvalue)));       \
         tm_v_;                                                                                     \
     })
 #define TM_WRITE(ref, lvalue, v)                                                                   \
     ({                                                                                             \
         TM_FIELD_CHECK_(lvalue);                                                                   \
         const __typeof__(lvalue) tm_w_ = (v);                                                      \
-        if (tm_likely(self->plain)) {                                                              \
+        if (tm_likely(!tm_in_software(self))) {                                                    \
             (lvalue) = tm_w_;                                                                      \
-            self->wrote = true;                                                                    \
+            self->now.wrote = true;                                                                \
         } else {                                                                                   \
-            tm_write_field(self, &(lvalue), sizeof(lvalue), TM_TO_BITS(lvalue, tm_w_));            \
+            tm_write_field(tm_software_thread(self), &(lvalue), sizeof(lvalue),                    \
+                           TM_TO_BITS(lvalue, tm_w_));                                             \
         }                                                                                          \
     })
 #define TM_READ_AT(ref, field, i) TM_READ(ref, (ref)->field[i])
@@ -136,10 +153,7 @@ void tm_commit(struct tm_thread *self);
 /* True when a hardware transaction is running; inlined by force, because an abort comes back to the
  * frame that called machine_tx_begin. */
 TM_INLINE bool tm_start_hardware(struct tm_thread *self) {
-    self->aborts = 0;
-    self->calls_left = self->length;
-    self->wrote = false;
-    self->plain = self->hardware = true;
+    self->now = self->fresh;
     if (tm_unlikely(self->common.timed))
         tm_hybrid_timed(self);
     for (;;) {
@@ -155,29 +169,39 @@ TM_INLINE bool tm_start_hardware(struct tm_thread *self) {
     }
 }
 
-TM_INLINE int tm_end(struct tm_thread *self) {
+/* `self` of the block that has just begun, or of the one that it is nested in. */
+TM_INLINE struct tm_thread *tm_started(struct tm_thread *self) {
+    return self->hardware ? self : (struct tm_thread *)((char *)self + 1);
+}
+
+TM_INLINE int tm_end(struct tm_thread *tagged) {
+    struct tm_thread *self = TM_THREAD(tagged);
     if (--self->common.depth > 0)
         return 1;
-    if (tm_unlikely(!self->hardware)) {
+    if (tm_unlikely(tm_in_software(tagged))) {
         tm_commit(self);
         return 1;
     }
     /* The depth is 1 before the transaction and 0 in its last moment: an abort undoes that, too. */
-    if (tm_unlikely(atomic_load_explicit(&tm_global.software, memory_order_relaxed) != 0) &&
-        self->wrote) {
-        const uint64_t clock = atomic_load_explicit(self->moved, memory_order_relaxed);
-        if (tm_unlikely(clock & 1))
-            machine_tx_abort(HYBRID_BUSY);
-        atomic_store_explicit(self->moved, clock + 2, memory_order_relaxed);
-        if (self->moved == &tm_global.clock) /* nobody is subscribed to that line */
-            atomic_store_explicit(&tm_global.owner, self->common.index, memory_order_relaxed);
+    if (tm_likely(atomic_load_explicit(&tm_global.software, memory_order_relaxed) == 0)) {
+        /* Nobody sleeps in tm_retry, either: that is done in software. */
+        machine_tx_end();
+    } else {
+        if (self->now.wrote) {
+            const uint64_t clock = atomic_load_explicit(self->moved, memory_order_relaxed);
+            if (tm_unlikely(clock & 1))
+                machine_tx_abort(HYBRID_BUSY);
+            atomic_store_explicit(self->moved, clock + 2, memory_order_relaxed);
+            if (self->moved == &tm_global.clock) /* nobody is subscribed to that line */
+                atomic_store_explicit(&tm_global.owner, self->common.index, memory_order_relaxed);
+        }
+        machine_tx_end();
+        /* A commit orders like a locked instruction: pairs with the heavy barrier in
+         * wait_for_change. */
+        if (tm_unlikely(atomic_load_explicit(&tm_global.waiters, memory_order_relaxed) > 0))
+            tm_hybrid_wake();
     }
-    machine_tx_end();
     self->common.stats.commits++;
-    /* A commit orders like a locked instruction: pairs with the heavy barrier in wait_for_change.
-     */
-    if (tm_unlikely(atomic_load_explicit(&tm_global.waiters, memory_order_relaxed) > 0))
-        tm_hybrid_wake();
     if (tm_unlikely(self->freed.count > 0))
         tm_hybrid_free(self);
     return 1;
@@ -192,10 +216,11 @@ TM_INLINE int tm_end(struct tm_thread *self) {
 /* As norec's, but only a software block has a checkpoint. */
 #define TM_ATOMIC(self_)                                                                           \
     for (struct tm_thread *tm_self_ =                                                              \
-             ((self_)->common.depth++ == 0 && !tm_start_hardware(self_)                            \
-                  ? (tm_checkpoint(&(self_)->checkpoint), tm_hybrid_software(self_))               \
+             (TM_THREAD(self_)->common.depth++ == 0 && !tm_start_hardware(TM_THREAD(self_))        \
+                  ? (tm_checkpoint(&TM_THREAD(self_)->checkpoint),                                 \
+                     tm_hybrid_software(TM_THREAD(self_)))                                         \
                   : (void)0,                                                                       \
-              tm_same(self_));                                                                     \
+              tm_same(tm_started(TM_THREAD(self_))));                                              \
          tm_self_ != NULL; tm_self_ = NULL)                                                        \
         for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
             for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
@@ -208,7 +233,9 @@ void tm_irrevocable(struct tm_thread *self);
 
 TM_INLINE void tm_safepoint(TM_SELF) {}
 /* The block has had its number of calls. */
-TM_INLINE bool tm_should_break(struct tm_thread *self) { return --self->calls_left <= 0; }
+TM_INLINE bool tm_should_break(struct tm_thread *self) {
+    return --TM_THREAD(self)->now.calls_left <= 0;
+}
 TM_INLINE void tm_blocking_enter(TM_SELF) {}
 TM_INLINE void tm_blocking_leave(TM_SELF) {}
 

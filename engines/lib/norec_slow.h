@@ -350,7 +350,7 @@ void tm_write_slow(struct tm_thread *self, uint64_t word, uint64_t bits) {
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-void *tm_alloc(TM_SELF, size_t bytes) {
+static void *alloc_object(TM_SELF, size_t bytes) {
     void *object = machine_alloc(bytes);
     if (object == NULL)
         tm_fatal("out of memory: tm_new asked for %zu bytes", bytes);
@@ -361,7 +361,7 @@ void *tm_alloc(TM_SELF, size_t bytes) {
     return memset(object, 0, bytes);
 }
 
-void tm_release(TM_SELF, void *object) {
+static void release_object(TM_SELF, void *object) {
     if (self->direct && !self->irrevocable) { /* nobody else is attached */
         machine_free(object);
         return;

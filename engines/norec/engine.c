@@ -17,6 +17,8 @@ void tm_commit(struct tm_thread *self) {
     commit_ended(self);
 }
 
+void *tm_alloc(TM_SELF, size_t bytes) { return alloc_object(self, bytes); }
+void tm_release(TM_SELF, void *object) { release_object(self, object); }
 _Noreturn void tm_block_retry(struct tm_thread *self) { retry_block(self); }
 _Noreturn void tm_block_restart(struct tm_thread *self) { restart_block(self); }
 
