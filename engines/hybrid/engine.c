@@ -7,7 +7,7 @@
 #include "../lib/norec_slow.h"
 
 enum {
-    HARDWARE_TRIES = 10,    /* of a block; ours */
+    HARDWARE_TRIES = 6,     /* of a block; ours */
     CONFLICT_FIRST = 1,     /* back-off behind the first conflict: up to 2^(1+1) pauses, */
     CONFLICT_DOUBLINGS = 5, /* and twice as many behind each further one, that often; ours */
     POSTFIX_TRIES = 4       /* slow=rh: of the write-back as a hardware transaction; ours */
@@ -15,7 +15,7 @@ enum {
 
 /* Of the running measurement; written by start, with no thread attached. */
 static struct {
-    bool rh;
+    bool rh, serial;
     uint16_t tries;
     int32_t length;
 } hybrid_options;
@@ -88,12 +88,27 @@ TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
             tm_hybrid_timed(self);
         return true;
     }
-    self->hardware = false;
+    self->serial = hybrid_options.serial && (cause == TM_CONFLICT || cause == TM_IRREVOCABLE);
+    self->hardware = self->serial;
     self->common.stats.fallbacks++;
     return false;
 }
 
 /* ---- blocks --------------------------------------------------------------------------------- */
+
+/* As norec's take_clock, but for a block that has read nothing. */
+static void start_serial(struct tm_thread *self) {
+    uint64_t now;
+    do
+        now = clock_when_free(self);
+    while (!atomic_compare_exchange_weak_explicit(&tm_global.clock, &now, now + 1,
+                                                  memory_order_acquire, memory_order_relaxed));
+    atomic_store_explicit(&tm_global.owner, self->common.index, memory_order_release);
+    TM_NOREC_TAKEN(self);
+    self->snapshot = now;
+    self->read_next = self->read_log;
+    self->irrevocable = self->direct = true;
+}
 
 /* Called behind the checkpoint, so for each execution. */
 TM_NOINLINE void tm_hybrid_software(struct tm_thread *self) {
@@ -104,6 +119,10 @@ TM_NOINLINE void tm_hybrid_software(struct tm_thread *self) {
         atomic_fetch_add(&tm_global.software, 1);
     }
     self->now.calls_left = self->fresh.calls_left;
+    if (self->serial) {
+        start_serial(self);
+        return;
+    }
     TM_NOREC_SECOND_IS(self, TM_NOREC_SECOND());
     tm_start(self); /* the sequence lock behind the second clock: both held at that moment */
 }
@@ -155,7 +174,7 @@ TM_NOINLINE void tm_commit(struct tm_thread *self) {
     }
     commit_ended(self);
     self->hardware = true;
-    self->counted = false;
+    self->counted = self->serial = false;
     /* Release: hardware that sees the count without this block need not move a clock for it. */
     atomic_fetch_sub_explicit(&tm_global.software, 1, memory_order_release);
 }
@@ -163,20 +182,64 @@ TM_NOINLINE void tm_commit(struct tm_thread *self) {
 void *tm_alloc(TM_SELF, size_t bytes) { return alloc_object(TM_THREAD(self), bytes); }
 void tm_release(TM_SELF, void *object) { release_object(TM_THREAD(self), object); }
 
+/* A serial execution is given up: it has not written anything. */
+static void leave_serial(struct tm_thread *self) {
+    release_clock(self);
+    self->snapshot += 2;
+    self->irrevocable = self->direct = false;
+    self->write_limit = self->write_capacity;
+    self->common.depth = 1;
+}
+
+/* Which commit wrote what was read, a serial block does not know: the next one will do. */
+static void await_commit(struct tm_thread *self) {
+    /* A committer that does not see this has moved its clock before the heavy barrier. */
+    atomic_fetch_add_explicit(&tm_global.waiters, 1, memory_order_relaxed);
+    machine_heavy_barrier(); /* pairs with the light one in release_clock */
+    for (;;) {
+        /* Acquire: pairs with the increment in wake_waiters.  Read before the clocks. */
+        const uint32_t wakeups = atomic_load_explicit(&tm_global.wakeups, memory_order_acquire);
+        if (tm_moved(self))
+            break;
+        machine_wait(&tm_global.wakeups, wakeups, UINT64_MAX);
+    }
+    atomic_fetch_sub_explicit(&tm_global.waiters, 1, memory_order_relaxed);
+}
+
 _Noreturn void tm_block_retry(TM_SELF) {
-    if (!tm_in_software(self) && !self->direct)
+    struct tm_thread *thread = TM_THREAD(self);
+    if (thread->serial) {
+        thread->common.stats.retries++;
+        /* While the sequence lock is ours: what moves it is a commit behind our reads. */
+        TM_NOREC_SECOND_IS(thread, TM_NOREC_SECOND());
+        leave_serial(thread);
+        await_commit(thread);
+        restart(thread);
+    }
+    if (!tm_in_software(self) && !thread->direct)
         machine_tx_abort(HYBRID_RETRY);
-    retry_block(TM_THREAD(self));
+    retry_block(thread);
 }
 
 _Noreturn void tm_block_restart(TM_SELF) {
-    if (!tm_in_software(self) && !self->direct)
+    struct tm_thread *thread = TM_THREAD(self);
+    if (thread->serial) {
+        count_abort(thread, TM_EXPLICIT,
+                    (const void *)thread->checkpoint.rip); /* NOLINT(*-no-int-to-ptr) */
+        leave_serial(thread);
+        restart(thread);
+    }
+    if (!tm_in_software(self) && !thread->direct)
         machine_tx_abort(HYBRID_RESTART);
-    restart_block(TM_THREAD(self));
+    restart_block(thread);
 }
 
 void tm_irrevocable(struct tm_thread *tagged) {
     struct tm_thread *self = TM_THREAD(tagged);
+    if (self->serial && !self->now.irrevocable) {
+        self->now.irrevocable = true;
+        self->common.stats.irrevocable++;
+    }
     if (self->direct) /* irrevocable already, or alone */
         return;
     if (self->common.depth == 0)
@@ -199,7 +262,7 @@ TM_COLD void tm_hybrid_free(struct tm_thread *self) {
 
 /* ---- descriptor ----------------------------------------------------------------------------- */
 
-enum { OPTION_SLOW, OPTION_RETRIES, OPTION_LENGTH };
+enum { OPTION_SLOW, OPTION_CONTENDED, OPTION_RETRIES, OPTION_LENGTH };
 
 static const struct tm_param hybrid_params[] = {
     [OPTION_SLOW] =
@@ -207,9 +270,14 @@ static const struct tm_param hybrid_params[] = {
          "what software and hardware blocks agree on: norec (hardware subscribes to the "
          "sequence lock), rh (software commits by a short hardware transaction)",
          TM_CHOICE, "norec", .choices = "norec|rh"},
+    [OPTION_CONTENDED] =
+        {"contended",
+         "a block that loses all its tries to conflicts, or is irrevocable: serial "
+         "(alone with the sequence lock), or software as well",
+         TM_CHOICE, "serial", .choices = "serial|software"},
     [OPTION_RETRIES] = {"retries",
                         "transactions of a block before it runs in software, those that found "
-                        "software writing not counted; 0: 10",
+                        "software writing not counted; 0: 6",
                         TM_INT, "0", 0, 10000, NULL},
     [OPTION_LENGTH] = {"length", "calls of tm_should_break that a block spans", TM_INT, "16", 1,
                        1e6, NULL},
@@ -220,6 +288,7 @@ static bool hybrid_start(const union tm_value *options, unsigned threads, char *
                          size_t why_size) {
     memset((void *)&tm_global, 0, sizeof tm_global);
     hybrid_options.rh = options[OPTION_SLOW].choice == 1;
+    hybrid_options.serial = options[OPTION_CONTENDED].choice == 0;
     hybrid_options.tries =
         options[OPTION_RETRIES].i > 0 ? (uint16_t)options[OPTION_RETRIES].i : HARDWARE_TRIES;
     hybrid_options.length = (int32_t)options[OPTION_LENGTH].i;
@@ -254,7 +323,6 @@ const struct tm_engine tm_engine_descriptor = {
     .stands_for = "hybrid transactional memory: Hybrid NOrec, reduced-hardware NOrec",
     .options = hybrid_params,
     .max_threads = 1024,
-    .rollback = true,
     .transactional_hardware = true,
     .unavailable = machine_tx_unavailable,
     .start = hybrid_start,

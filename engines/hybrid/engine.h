@@ -29,12 +29,19 @@
  *    starvation-free.
  *  - One mechanism for irrevocable blocks: software that owns the sequence lock, with `exclusive`.
  *
+ * What hardware cannot do runs in software.  What hardware could do if only others let it - a block
+ * that keeps losing conflicts - would do no better there, being several times as slow and so more
+ * likely to lose; with contended=serial (the default) such a block owns the sequence lock from its
+ * start on and accesses memory straight, as it would under the lock of engine htm.  So does one
+ * that a transaction had to give up because it became irrevocable.  Nothing of a serial block can
+ * be undone: tm_retry and tm_abort_restart come before the first write.
+ *
  * Invariants, beside norec's
  *  H1 While the sequence lock is odd, no hardware block that has written commits: slow=norec, it
  * has subscribed; slow=rh, it looks before it ends (with `software` > 0, as the owner is counted).
  *  H2 `software` counts the threads whose block has begun in software and not ended.
- *  H3 `hardware` of a thread is false while its block runs in software, irrevocably included; it is
- *     true at all other times, and accesses then go straight to memory: in a hardware transaction,
+ *  H3 `hardware` of a thread is false while its block runs in software; it is true at all other
+ *     times, and accesses then go straight to memory: in a hardware transaction, in a serial block,
  *     or because nobody else is there.
  *  H4 Memory that a block of either kind frees waits for the software blocks that may still read it
  *     (lib/reclaim.h).  Hardware blocks need no such wait, so they announce nothing.
@@ -58,13 +65,15 @@
     const _Atomic uint64_t *subscribed; /* odd: hardware must not run */                           \
     _Atomic uint64_t *moved;  /* the clock that hardware moves; odd: it must not commit */         \
     uint64_t second_snapshot; /* of `second` */                                                    \
+    bool serial;              /* this block owns the sequence lock from its start on */            \
     bool hardware;            /* see H3 */                                                         \
     bool counted;             /* in `software` */
 /* What a block needs in hardware, in a word. */
 struct tm_hybrid_block {
     int32_t calls_left; /* calls of tm_should_break until it says yes */
     uint16_t aborts;
-    bool wrote; /* in the running transaction, or before a direct access */
+    bool wrote;       /* in the running transaction, or before a direct access */
+    bool irrevocable; /* a serial block has asked for that */
 };
 #define TM_NOREC_UNDONE(self) ((self)->hardware)
 #define TM_NOREC_TAKEN(self) tm_hybrid_exclude(1)
@@ -143,7 +152,7 @@ TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
 /* Behind an abort: shall the block be tried in hardware again?  Called by the function that holds
  * the block. */
 bool tm_hybrid_again(struct tm_thread *self, unsigned status);
-/* The block, or a further execution of it, begins in software. */
+/* The block, or a further execution of it, begins in software, or serially. */
 void tm_hybrid_software(struct tm_thread *self);
 void tm_hybrid_timed(struct tm_thread *self);
 void tm_hybrid_wake(void);
@@ -186,6 +195,9 @@ TM_INLINE int tm_end(struct tm_thread *tagged) {
     if (tm_likely(atomic_load_explicit(&tm_global.software, memory_order_relaxed) == 0)) {
         /* Nobody sleeps in tm_retry, either: that is done in software. */
         machine_tx_end();
+    } else if (tm_unlikely(self->serial)) { /* is counted in `software`, too */
+        tm_commit(self);
+        return 1;
     } else {
         if (self->now.wrote) {
             const uint64_t clock = atomic_load_explicit(self->moved, memory_order_relaxed);
