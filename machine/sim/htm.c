@@ -241,7 +241,6 @@ static void finish(struct sim_tx *tx) {
     remove_marks(tx);
     tx->c->tx = NULL;
     tx->c->alarm = UINT64_MAX;
-    sim_memory_end(sim_session.memory, tx->c->number);
     if (--sim_htm_running == 0) {
         sim_memory_watch(sim_session.memory, NULL, NULL);
         sim_memory_limit(sim_session.memory, NULL, NULL);
@@ -719,8 +718,8 @@ static void set_alarm(struct sim_cpu *c) {
 
 unsigned sim_tx_start(char *sp) {
     struct sim_cpu *c = sim_cpu_now;
-    if (c->dummy)
-        return 0; /* setup and verification: nothing is modelled, and this is a legal answer */
+    if (c->dummy || !sim_session.open)
+        return 0; /* setup, verification: nothing is modelled, and this is a legal answer */
     const char *why = machine_tx_unavailable();
     if (why != NULL)
         sim_fatal("a transaction is begun, but %s", why);
@@ -752,7 +751,7 @@ unsigned sim_tx_start(char *sp) {
         sim_memory_watch(sim_session.memory, line_leaves, NULL);
         sim_memory_limit(sim_session.memory, limit, NULL);
     }
-    sim_memory_begin(sim_session.memory, c->number);
+    sim_memory_empty_filter(sim_session.memory, c->number);
     watch_stack(tx);
     c->clock += to_ticks(rules()->begin_cycles);
     set_alarm(c);

@@ -44,9 +44,6 @@ enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 #define NO_FRAME UINT32_MAX
 #define NOBODY UINT32_MAX
 
-/* In a filter entry, the bits of the line below the epoch's. */
-enum { EPOCH_SHIFT = 44 };
-#define LINE_BITS ((UINT64_C(1) << EPOCH_SHIFT) - 1)
 /* What sim_memory_line gives for addresses outside of all regions: this, and the virtual line. */
 #define OUTSIDE (UINT64_C(1) << 63)
 
@@ -145,7 +142,6 @@ struct sim_memory {
     void *event_context;
     sim_filter_limit *limit;
     void *limit_context;
-    uint64_t epochs; /* given out to filters */
 };
 
 /* In the middle of a simulated access nobody can take an error. */
@@ -593,6 +589,14 @@ static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t li
     return way;
 }
 
+static void make_entry(struct sim_port *p, unsigned index, struct sim_filter_entry entry) {
+    p->filter[index] = entry;
+    if (p->made < SIM_FILTER_SIZE)
+        p->made_entry[p->made++] = (uint16_t)index;
+    else
+        p->made = SIM_FILTER_SIZE + 1;
+}
+
 static enum sim_right limited(const struct sim_memory *m, unsigned thread, uint64_t line,
                               enum sim_right right) {
     return m->limit == NULL ? right : m->limit(m->limit_context, thread, line, right);
@@ -614,7 +618,7 @@ static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, u
     *rights ^= (back ^ (index + 1)) << back_shift(sibling);
     const enum sim_right right =
         limited(m, thread, m->core[core].l1.tag[way] - 1, right_of(*rights));
-    p->filter[index] = (struct sim_filter_entry){virtual_line ^ p->epoch, (uint32_t)right, way};
+    make_entry(p, index, (struct sim_filter_entry){virtual_line, (uint32_t)right, way});
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -792,7 +796,7 @@ static void forget_names(struct sim_memory *m, uint64_t page, uint32_t frame) {
             for (unsigned t = c; t < m->threads; t += m->cores) {
                 struct sim_filter_entry *e =
                     &m->port[t].filter[virtual_line & (SIM_FILTER_SIZE - 1)];
-                if ((e->line & LINE_BITS) == virtual_line)
+                if (e->line == virtual_line)
                     e->right = SIM_NONE;
             }
     }
@@ -847,11 +851,9 @@ static void enter_outside(struct sim_memory *m, unsigned thread, uintptr_t addre
     const struct cache *l1 = &m->core[core_of(m, thread)].l1;
     const uintptr_t line = address >> m->line_shift;
     m->outside = true;
-    m->port[thread].filter[line & (SIM_FILTER_SIZE - 1)] = (struct sim_filter_entry){
-        line ^ m->port[thread].epoch,
-        (uint32_t)limited(m, thread, OUTSIDE | line, SIM_WRITE),
-        l1->outside,
-    };
+    const enum sim_right right = limited(m, thread, OUTSIDE | line, SIM_WRITE);
+    make_entry(&m->port[thread], line & (SIM_FILTER_SIZE - 1),
+               (struct sim_filter_entry){line, (uint32_t)right, l1->outside});
 }
 
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
@@ -1129,19 +1131,16 @@ void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *conte
     m->limit_context = context;
 }
 
-void sim_memory_begin(struct sim_memory *m, unsigned thread) {
+void sim_memory_empty_filter(struct sim_memory *m, unsigned thread) {
     struct sim_port *p = &m->port[thread];
-    if (++m->epochs >> (64 - EPOCH_SHIFT) != 0) { /* used again: no entry may have one of them */
-        m->epochs = 1;
-        for (unsigned t = 0; t < m->threads; t++)
-            for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
-                if (m->port[t].filter[i].line >> EPOCH_SHIFT != 0)
-                    m->port[t].filter[i].right = SIM_NONE;
-    }
-    p->epoch = (uintptr_t)m->epochs << EPOCH_SHIFT;
+    if (p->made > SIM_FILTER_SIZE)
+        for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
+            p->filter[i].right = SIM_NONE;
+    else
+        for (uint32_t i = 0; i < p->made; i++)
+            p->filter[p->made_entry[i]].right = SIM_NONE;
+    p->made = 0;
 }
-
-void sim_memory_end(struct sim_memory *m, unsigned thread) { m->port[thread].epoch = 0; }
 
 void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,
                              enum sim_right keep) {
@@ -1171,7 +1170,7 @@ void sim_memory_cut_others(struct sim_memory *m, unsigned thread, uintptr_t star
         for (unsigned c = 0; (c = set_next(&m->core_sets, holders, c)) != NOBODY; c++)
             for (unsigned t = c; t < m->threads; t += m->cores) {
                 struct sim_filter_entry *e = &m->port[t].filter[line & (SIM_FILTER_SIZE - 1)];
-                if (t != thread && (e->line & LINE_BITS) == line && e->right > SIM_READ)
+                if (t != thread && e->line == line && e->right > SIM_READ)
                     e->right = SIM_READ;
             }
     }
@@ -1247,7 +1246,7 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
     const struct core *c = &m->core[core];
     for (unsigned i = 0; i < SIM_FILTER_SIZE; i++) {
         const struct sim_filter_entry *e = &m->port[thread].filter[i];
-        const uintptr_t address = (e->line & LINE_BITS) << m->line_shift;
+        const uintptr_t address = e->line << m->line_shift;
         if (e->right == SIM_NONE)
             continue;
         const uint32_t frame = map_get(&m->pages, (address >> m->page_shift) + 1);
