@@ -46,8 +46,8 @@ static const struct cli_command command = {
         "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
         "\"max_threads\" and \"simulated\"; simulated ones have \"profiles\": run takes "
         "sim:PROFILE.\n"
-        "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
-        "\"hypothetical\".\n"
+        "profiles have \"name\", \"title\", \"threads\" (hardware threads), \"hypothetical\" "
+        "and \"htm\".\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
@@ -193,13 +193,22 @@ static bool put_profiles_of_machines(json_t *list) {
     for (const char *const *n = sim_profile_names(); *n != NULL; n++) {
         struct sim_profile profile;
         char why[SPEC_WHY_SIZE];
+        struct machine_description description = {.htm_unavailable = ""};
+        const struct machine *machine = machine_find("sim");
         json_t *object = append_object(list);
+        if (machine != NULL)
+            (void)machine->describe(*n, NULL, 0, &description, why, sizeof why);
         /* They are compiled in, and a test loads each of them. */
         if (object == NULL || !sim_profile_load(*n, NULL, 0, &profile, why, sizeof why) ||
             !put(object, "name", json_string(profile.name)) ||
             !put(object, "title", json_string(profile.title)) ||
             !put(object, "threads", json_integer(sim_profile_threads(&profile))) ||
-            !put(object, "hypothetical", json_boolean(profile.hypothetical)))
+            !put(object, "hypothetical", json_boolean(profile.hypothetical)) ||
+            !put(object, "htm",
+                 true_or_reason(machine == NULL ? "no simulated machine is built"
+                                : description.htm_unavailable[0] != '\0'
+                                    ? description.htm_unavailable
+                                    : NULL)))
             return false;
     }
     return true;
@@ -245,6 +254,7 @@ static void print_profile(const json_t *entry) {
            string_of(entry, "name"), string_of(entry, "title"),
            json_integer_value(json_object_get(entry, "threads")),
            json_is_true(json_object_get(entry, "hypothetical")) ? ", hypothetical machine" : "");
+    print_availability("hardware transactions", json_object_get(entry, "htm"));
 }
 
 static void print_entry(json_t *entry) {
@@ -262,7 +272,10 @@ static void print_entry(json_t *entry) {
             print_availability(json_object_iter_key(i), json_object_iter_value(i));
     } else if (available != NULL) { /* a machine */
         print_availability("threads", available);
-        print_availability("hardware transactions", json_object_get(entry, "htm"));
+        if (json_object_get(entry, "profiles") == NULL)
+            print_availability("hardware transactions", json_object_get(entry, "htm"));
+        else
+            printf("      hardware transactions: as the profile says (list profiles)\n");
         printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
                json_integer_value(json_object_get(entry, "max_threads")));
         const json_t *profiles = json_object_get(entry, "profiles");

@@ -300,6 +300,7 @@ static bool put_ratio(const struct render *r, json_t *obj, const char *key, cons
 struct totals {
     struct tm_stats stats;
     uint64_t ops, ops_min, ops_max, rss_bytes;
+    struct cell_transactions transactions;
 };
 
 static struct totals total(const struct render *r, const struct view *v) {
@@ -327,6 +328,11 @@ static struct totals total(const struct render *r, const struct view *v) {
         if (s->stats.write_set_max > t.stats.write_set_max)
             t.stats.write_set_max = s->stats.write_set_max;
         t.stats.counts_accesses |= s->stats.counts_accesses;
+        t.transactions.begins += s->transactions.begins;
+        t.transactions.commits += s->transactions.commits;
+        t.transactions.wasted_ns += s->transactions.wasted_ns;
+        for (int c = 0; c < MACHINE_TX_CAUSES; c++)
+            t.transactions.aborts[c] += s->transactions.aborts[c];
     }
     return t;
 }
@@ -386,6 +392,15 @@ static bool put_times(const struct render *r, json_t *obj, const struct view *v)
     return json_put(obj, "median_ns", json_real(e.value)) && json_put(obj, "ci95_ns", interval(&e));
 }
 
+/* What a simulated machine counted of its hardware transactions; left out where there were none. */
+static bool put_transactions(json_t *obj, const struct cell_transactions *t) {
+    return t->begins == 0 ||
+           json_put(obj, "hardware_transactions",
+                    json_pack("{s:I, s:I, s:I, s:o}", "begins", (json_int_t)t->begins, "commits",
+                              (json_int_t)t->commits, "wasted_ns", (json_int_t)t->wasted_ns,
+                              "aborts", transaction_aborts_to_json(t)));
+}
+
 static bool put_counters(const struct render *r, json_t *obj, const struct view *v) {
     const struct totals t = total(r, v);
     const struct tm_stats *s = &t.stats;
@@ -406,7 +421,7 @@ static bool put_counters(const struct render *r, json_t *obj, const struct view 
                                : json_pack("{s:I, s:I}", "min", (json_int_t)t.ops_min, "max",
                                            (json_int_t)t.ops_max)) &&
            json_put(obj, "rss_bytes", optional_u64(v->ok > 0, t.rss_bytes)) &&
-           json_put(obj, "latency_ns", latency(r, v));
+           json_put(obj, "latency_ns", latency(r, v)) && put_transactions(obj, &t.transactions);
 }
 
 /* What only simulated cells have: samples are seeds, and so is what an interval is over. */

@@ -226,7 +226,7 @@ struct machine_transactions {
     void (*abort)(void); /* with the code 1 */
     void (*access)(const volatile void *address, size_t bytes, bool write);
     void *(*alloc)(size_t bytes);
-    void (*yield)(void); /* a system call */
+    void (*free)(void *p);
 };
 
 struct machine {

@@ -114,6 +114,7 @@ static struct htm {
     uint32_t marks_room, free_mark, marks;                       /* `marks`: in use */
     uint32_t *bucket;                                            /* [buckets]: the first mark */
     uint32_t buckets;                                            /* a power of two */
+    uint32_t written;                                            /* marks of lines that were */
     struct sim_tx *doomed;                                       /* list */
     uint64_t begins, commits, aborts[MACHINE_TX_CAUSES], wasted; /* wasted: ticks */
 } htm;
@@ -230,6 +231,8 @@ static void remove_marks(struct sim_tx *tx) {
         htm.marks--;
     }
     tx->marks = NO_MARK;
+    htm.written -= tx->written;
+    tx->written = 0;
 }
 
 /* ---- the end of a transaction ---------------------------------------------------------------- */
@@ -369,17 +372,21 @@ static enum sim_level level_of(enum sim_htm_level level) {
     return level == SIM_HTM_L1 ? SIM_L1 : level == SIM_HTM_L2 ? SIM_L2 : SIM_L3;
 }
 
-/* Does what the transaction has written fill at most half of the cache that must hold it? */
-static bool would_fit(const struct sim_tx *tx) {
+/* Is it the fault of where its own lines lie: does what the transaction has written fill at most
+ * half of the cache that must hold it, and has nobody else evicted the line? */
+static bool for_its_places(const struct sim_tx *tx, unsigned by) {
     const struct sim_profile *p = &sim_session.profile;
     const struct sim_cache_profile *cache = p->htm.write_level == SIM_HTM_L1 ? &p->l1 : &p->l2;
-    return (uint64_t)tx->written * p->line_bytes <= cache->size_bytes / 2;
+    return by == tx->c->number && (uint64_t)tx->written * p->line_bytes <= cache->size_bytes / 2;
 }
 
 /* Within an access of the memory (sim_line_event): nothing may be undone here. */
 static void line_leaves(void *context, enum sim_level from, unsigned place, uint64_t line,
                         unsigned by, bool evicted, bool for_write) {
     (void)context;
+    const bool written = from == level_of(rules()->write_level) && htm.written > 0;
+    if (evicted && !written && from != level_of(rules()->read_level))
+        return; /* it concerns nobody */
     for (uint32_t k = *bucket_of(line); k != NO_MARK; k = htm.mark[k].next) {
         const struct mark *m = &htm.mark[k];
         if (m->line != line || !is_there(m->cpu, from, place))
@@ -389,8 +396,10 @@ static void line_leaves(void *context, enum sim_level from, unsigned place, uint
             if (for_write || m->written)
                 doom(tx, MACHINE_TX_BY_CONFLICT, by, m->address);
         } else if (m->written && from == level_of(rules()->write_level)) {
-            doom(tx, would_fit(tx) ? MACHINE_TX_BY_ASSOCIATIVITY : MACHINE_TX_BY_WRITE_CAPACITY, by,
-                 m->address);
+            doom(tx,
+                 for_its_places(tx, by) ? MACHINE_TX_BY_ASSOCIATIVITY
+                                        : MACHINE_TX_BY_WRITE_CAPACITY,
+                 by, m->address);
         } else if (m->read && from == level_of(rules()->read_level)) {
             doom(tx, MACHINE_TX_BY_READ_CAPACITY, by, m->address);
         }
@@ -524,6 +533,7 @@ void sim_htm_keep(const void *start, size_t bytes) {
 static void save_line(struct sim_tx *tx, struct mark *m) {
     m->written = true;
     tx->written++;
+    htm.written++;
     const char *line = line_start(m->address);
     if (in_stack(tx, line))
         return;

@@ -179,7 +179,7 @@ static const struct machine_transactions transactions = {
     .abort = abort_with_1,
     .access = before_access,
     .alloc = machine_alloc,
-    .yield = machine_yield,
+    .free = machine_free,
 };
 
 static const struct machine sim = {
