@@ -90,6 +90,7 @@ struct sim_tx {
     unsigned depth;
     uint64_t began;      /* clock */
     uint64_t number;     /* of the begin, in the order of their making */
+    uintptr_t gs;        /* base of %gs at the begin */
     char *sp;            /* of the begin's frame */
     char *low, *high;    /* of the stack */
     struct buffer stack; /* from sp to high */
@@ -270,6 +271,8 @@ static void undo(struct sim_tx *tx) {
             sim_memory_discard(sim_session.memory, tx->c->number, m->line);
     }
     const unsigned heap = sim_cpu_heap(tx->c);
+    if (tx->c->gs != tx->gs)
+        sim_restore_gs(tx->c, tx->gs);
     finish(tx);
     for (size_t i = tx->allocations; i-- > 0;)
         if (!tx->allocation[i].freed)
@@ -350,6 +353,15 @@ void sim_htm_interrupt_all(void) {
     for (unsigned i = 0; i < htm.cpus && sim_htm_running > 0; i++)
         if (htm.tx[i].c->tx != NULL && htm.tx[i].c != sim_cpu_now)
             sim_htm_interrupt(htm.tx[i].c);
+}
+
+void sim_htm_unmap(uintptr_t start, size_t bytes) {
+    for (unsigned i = 0; i < htm.cpus && sim_htm_running > 0; i++)
+        for (uint32_t k = htm.tx[i].marks; k != NO_MARK; k = htm.mark[k].of_tx)
+            if (htm.mark[k].address - start < bytes) {
+                sim_htm_interrupt(htm.tx[i].c);
+                break;
+            }
 }
 
 /* ---- lines that leave ------------------------------------------------------------------------ */
@@ -743,11 +755,13 @@ unsigned sim_tx_start(char *sp) {
         return MACHINE_TX_STARTED;
     }
     c = in_order(c);
+    settle_doomed(c); /* an old one of this hardware thread may still be in the list */
     struct sim_tx *tx = &htm.tx[c->number];
     const struct sim_fiber *fiber = sim_cpu_fiber(c);
     tx->depth = 1;
     tx->began = c->clock;
     tx->number = ++htm.begins;
+    tx->gs = c->gs;
     tx->sp = sp;
     tx->low = fiber->low;
     tx->high = fiber->high;
@@ -781,6 +795,7 @@ void machine_tx_end(void) {
     }
     c = in_order(c); /* the same one, as whoever is moved aborts */
     assert(c->tx == tx);
+    settle_doomed(c);
     c->clock += to_ticks(rules()->commit_cycles);
     htm.commits++;
     const unsigned heap = sim_cpu_heap(c);
