@@ -44,6 +44,16 @@ void machine_heavy_barrier__sim(void);
 void *machine_alloc__sim(size_t bytes);
 void *machine_alloc_aligned__sim(size_t bytes, size_t align);
 void machine_free__sim(void *p);
+int machine_object_open__sim(const char *name, size_t bytes);
+void *machine_reserve__sim(size_t bytes, enum machine_access access);
+bool machine_map__sim(void *at, size_t bytes, int object, uint64_t from, enum machine_access access,
+                      bool populate);
+bool machine_map_anonymous__sim(void *at, size_t bytes, enum machine_access access);
+bool machine_zero_pages__sim(void *at, size_t bytes);
+void machine_object_punch__sim(int object, uint64_t at, size_t bytes);
+bool machine_object_write__sim(int object, uint64_t at, const void *from, size_t bytes);
+void machine_catch_faults__sim(machine_fault_handler *handler);
+bool machine_set_gs__sim(const void *base);
 int machine_pipe__sim(int fds[2], size_t capacity_bytes, bool nonblocking);
 ssize_t machine_write__sim(int fd, const void *buffer, size_t bytes);
 ssize_t machine_read__sim(int fd, void *buffer, size_t bytes);
@@ -1237,6 +1247,148 @@ static void what_others_write_on_a_stack_is_kept(void **state) {
     machine->close();
 }
 
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+static uint64_t *other_name; /* of the same page */
+static int object;
+
+static void writes_other_name(struct worker *w) {
+    if (w->size == 1) /* its page has been touched before */
+        (void)load(other_name + WORDS);
+    spend_until(OTHER_AT);
+    store(other_name, 100);
+}
+
+static void punches(struct worker *w) {
+    (void)w;
+    spend_until(OTHER_AT);
+    machine_object_punch__sim(object, 0, PAGE);
+}
+
+static void maps_over(struct worker *w) {
+    spend_until(OTHER_AT);
+    assert_true(machine_map_anonymous__sim(w->memory, PAGE, MACHINE_READ_WRITE));
+    store(w->memory, 100);
+}
+
+static void writes_object(struct worker *w) {
+    static const uint64_t value = 100;
+    (void)w;
+    spend_until(OTHER_AT);
+    assert_true(machine_object_write__sim(object, 0, &value, sizeof value));
+}
+
+static void zeroes(struct worker *w) {
+    spend_until(OTHER_AT);
+    assert_true(machine_zero_pages__sim(w->memory, PAGE));
+}
+
+/* The page is known by two names; the transaction uses one, and then something happens. */
+static void pages_are_isolated_by_all_their_names(void **state) {
+    (void)state;
+    static const struct {
+        work *tx, *other;
+        bool anonymous;
+        uint64_t after;
+    } cases[] = {
+        {tx_reads, writes_other_name, false, 100},
+        {tx_writes, writes_other_name, false, 100},
+        {tx_writes, punches, false, 0},
+        {tx_writes, maps_over, false, 100},
+        {tx_writes, maps_over, true, 100},
+        {tx_writes, zeroes, true, 0},
+        {tx_writes, writes_object, false, 100},
+        {tx_reads, writes_object, false, 100},
+    };
+    for (unsigned i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct worker w[2];
+        struct machine_thread *threads[2];
+        open_with("i7-4770", "");
+        object = machine_object_open__sim("pages", 4 * PAGE);
+        assert_true(object > 0);
+        uint64_t *memory = machine_reserve__sim(PAGE, MACHINE_READ_WRITE);
+        other_name = machine_reserve__sim(PAGE, MACHINE_READ_WRITE);
+        if (!cases[i / 2].anonymous)
+            assert_true(machine_map__sim(memory, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        assert_true(machine_map__sim(other_name, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        store(memory, 5); /* touched */
+        for (unsigned k = 0; k < 2; k++) {
+            w[k] = (struct worker){.fn = k == 0 ? cases[i / 2].tx : cases[i / 2].other,
+                                   .memory = memory,
+                                   .size = i % 2};
+            threads[k] = machine->spawn(k, worker_main, &w[k]);
+        }
+        for (unsigned k = 0; k < 2; k++)
+            machine->join(threads[k]);
+        assert_int_not_equal(w[0].status, MACHINE_TX_STARTED);
+        assert_int_equal(memory[0], cases[i / 2].after);
+        (void)counted();
+        machine->close();
+    }
+}
+
+static unsigned faults_caught;
+static bool opens_page(uintptr_t address) {
+    faults_caught++;
+    return machine_map_anonymous__sim((void *)(address & ~(uintptr_t)(PAGE - 1)), PAGE,
+                                      MACHINE_READ_WRITE);
+}
+
+static void uses_closed_page(struct worker *w) {
+    machine_catch_faults__sim(opens_page);
+    for (unsigned i = 0; i < 3; i++) {
+        w->status = machine_tx_begin__sim();
+        if (w->status == MACHINE_TX_STARTED) {
+            store(w->memory, 1);
+            machine_tx_end__sim();
+        }
+        assert_int_equal(w->status, 0);
+        assert_int_equal(faults_caught, 0);
+    }
+    store(w->memory, 2);
+    assert_int_equal(faults_caught, 1);
+    w->status = machine_tx_begin__sim();
+    if (w->status == MACHINE_TX_STARTED) {
+        store(w->memory, 3);
+        machine_tx_end__sim();
+    }
+}
+
+static void faults_are_suppressed(void **state) {
+    (void)state;
+    open_with("i7-4770", "");
+    faults_caught = 0;
+    uint64_t *memory = machine_reserve__sim(PAGE, MACHINE_NO_ACCESS);
+    const struct worker w = run_one(uses_closed_page, memory, 0);
+    assert_int_equal(w.status, MACHINE_TX_STARTED);
+    assert_int_equal(memory[0], 3);
+    assert_int_equal(counted().tx_aborts[MACHINE_TX_BY_FAULT], 3);
+    machine->close();
+}
+
+static void sets_gs(struct worker *w) {
+    assert_true(machine_set_gs__sim(w->memory));
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        assert_true(machine_set_gs__sim(w->memory + WORDS));
+        assert_ptr_equal((void *)sim_cpu_now->gs, w->memory + WORDS);
+        machine_tx_abort__sim(1);
+    }
+    assert_ptr_equal((void *)sim_cpu_now->gs, w->memory);
+    uint64_t first; /* the processor's, too */
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(first));
+    w->found = first;
+}
+
+static void gs_comes_back(void **state) {
+    (void)state;
+    open_with("i7-4770", "");
+    uint64_t *memory = memory_of(PAGE);
+    memory[0] = 41;
+    memory[WORDS] = 42;
+    assert_int_equal(run_one(sets_gs, memory, 0).found, 41);
+    machine->close();
+}
+
 /* ---- determinism ---------------------------------------------------------------------------- */
 
 static uint64_t fingerprint(void) {
@@ -1286,6 +1438,9 @@ int main(void) {
         cmocka_unit_test(allocation_is_transactional),
         cmocka_unit_test(blocks_belong_to_one_thread_at_a_time),
         cmocka_unit_test(what_others_write_on_a_stack_is_kept),
+        cmocka_unit_test(pages_are_isolated_by_all_their_names),
+        cmocka_unit_test(faults_are_suppressed),
+        cmocka_unit_test(gs_comes_back),
         cmocka_unit_test(runs_repeat_themselves),
     };
     machine = machine_find("sim");
