@@ -591,10 +591,13 @@ static void reads_beyond_the_l2_are_isolated(void **state) {
 enum { WIDE_BYTES = 16 * LINE };
 
 static void tx_looks_twice(struct worker *w) {
+    uint64_t random = w->index + 1;
     while (w->memory[PAGE / 8] == 0) {
+        spend(next_random(&random) % 100); /* in no step with the others */
         if (machine_tx_begin__sim() != MACHINE_TX_STARTED)
             continue;
         const uint64_t v = load(&w->memory[WORDS - 1]);
+        (void)load(&w->memory[WORDS]); /* the other line, so that its writer has to wait */
         spend(200);
         w->found += load(&w->memory[WORDS - 1]) != v;
         machine_tx_end__sim();
@@ -616,10 +619,10 @@ static void tx_lies(struct worker *w) { /* what it writes is never there */
 
 static void writes_wide(struct worker *w) {
     static uint64_t pattern[WIDE_BYTES / 8];
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 10000; i++) {
         char *end_of_line = (char *)w->memory + LINE - 4;
         const uint64_t value = i * UINT64_C(0x100000001);
-        switch (i % 3) {
+        switch (i % 8) {
         case 0:
             for (unsigned k = 0; k < WIDE_BYTES / 8; k++)
                 pattern[k] = i;
@@ -632,7 +635,7 @@ static void writes_wide(struct worker *w) {
             __tsan_unaligned_write8(end_of_line);
             memcpy(end_of_line, &value, sizeof value);
         }
-        spend(i * 7 % 900);
+        spend(i * 7 % 400);
     }
     w->memory[PAGE / 8] = 1;
 }
