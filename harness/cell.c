@@ -389,6 +389,8 @@ static uint64_t host_now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
+const char *const cell_transaction_causes[MACHINE_TX_CAUSES] = {MACHINE_TX_CAUSE_NAMES};
+
 bool cell_measure(const struct cell_request *request, struct cell_sample *sample) {
     const struct tm_engine *engine = request->cell->engine;
     memset(sample, 0, sizeof *sample);
@@ -420,6 +422,10 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
         sample->accesses = counters.accesses;
         sample->switches = counters.switches;
         sample->instructions = counters.instructions;
+        sample->transactions = (struct cell_transactions){.begins = counters.tx_begins,
+                                                          .commits = counters.tx_commits,
+                                                          .wasted_ns = counters.tx_wasted_ns};
+        memcpy(sample->transactions.aborts, counters.tx_aborts, sizeof counters.tx_aborts);
         request->machine->close();
         sample->host_ns = host_now_ns() - host_start_ns;
     }

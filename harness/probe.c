@@ -716,26 +716,6 @@ static void put_timer(struct probe *probe) {
     free(lengths);
 }
 
-/* Not probed: that takes the kernels of `machine validate --htm`, and a CPU that has them.  Present
- * in no probed profile, so the others, which are Haswell's (profile i7-4770), have no effect. */
-static void put_transactions(struct probe *probe) {
-    static const char *const source =
-        "default: not probed; without effect, as htm.present is false";
-    put(probe, "htm.present", json_false(), "flag",
-        "default: not probed; a profile with htm needs the values of hardware transactions too");
-    put(probe, "htm.policy", json_string("requester"), "policy", source);
-    put(probe, "htm.read_level", json_string("l3"), "policy", source);
-    put(probe, "htm.write_level", json_string("l1"), "policy", source);
-    put(probe, "htm.write_entries", json_integer(0), "count", source);
-    put(probe, "htm.write_entry", json_integer(64), "bytes", source);
-    put(probe, "htm.nesting", json_integer(7), "count", source);
-    put(probe, "htm.begin", json_integer(16), "cycles", source);
-    put(probe, "htm.commit", json_integer(19), "cycles", source);
-    put(probe, "htm.abort", json_integer(128), "cycles", source);
-    put(probe, "htm.pause_aborts", json_true(), "flag", source);
-    put(probe, "htm.spurious", json_integer(0), "per million cycles", source);
-}
-
 static void put_system(struct probe *probe) {
     char text[96], more[96];
     put_quantity(probe, "syscall", SYSCALL, "ns", 200, NULL, "getppid by syscall(2)", "");
@@ -761,7 +741,8 @@ static void put_system(struct probe *probe) {
                  "");
     put_deep_idle(probe);
     put_timer(probe);
-    put_transactions(probe);
+    put(probe, "htm", json_false(), "flag",
+        "default: not probed; a profile with htm needs the values of hardware transactions too");
 }
 
 /* ---- the file ------------------------------------------------------------------------------ */

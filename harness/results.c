@@ -214,11 +214,18 @@ static bool same_values(const struct tm_param *params, const union tm_value *a,
     return true;
 }
 
+static bool same_overrides(const struct plan_cell *a, const struct plan_cell *b) {
+    bool same = a->override_count == b->override_count;
+    for (size_t i = 0; same && i < a->override_count; i++)
+        same = strcmp(a->overrides[i], b->overrides[i]) == 0;
+    return same;
+}
+
 /* The same work on the same machine, whatever the engine and the threads. */
 static bool same_work(const struct plan_cell *a, const struct plan_cell *b) {
     /* Descriptors are compiled once per engine: names tell workloads apart, pointers do not. */
     return strcmp(a->workload_plugin->name, b->workload_plugin->name) == 0 &&
-           strcmp(plan_cell_place(a), plan_cell_place(b)) == 0 &&
+           strcmp(plan_cell_place(a), plan_cell_place(b)) == 0 && same_overrides(a, b) &&
            same_values(a->workload_plugin->params, a->args, b->args);
 }
 
@@ -300,6 +307,7 @@ static bool put_ratio(const struct render *r, json_t *obj, const char *key, cons
 struct totals {
     struct tm_stats stats;
     uint64_t ops, ops_min, ops_max, rss_bytes;
+    struct cell_transactions transactions;
 };
 
 static struct totals total(const struct render *r, const struct view *v) {
@@ -331,6 +339,11 @@ static struct totals total(const struct render *r, const struct view *v) {
         t.stats.cascade_blocks += s->stats.cascade_blocks;
         if (s->stats.cascade_blocks_max > t.stats.cascade_blocks_max)
             t.stats.cascade_blocks_max = s->stats.cascade_blocks_max;
+        t.transactions.begins += s->transactions.begins;
+        t.transactions.commits += s->transactions.commits;
+        t.transactions.wasted_ns += s->transactions.wasted_ns;
+        for (int c = 0; c < MACHINE_TX_CAUSES; c++)
+            t.transactions.aborts[c] += s->transactions.aborts[c];
     }
     return t;
 }
@@ -402,6 +415,15 @@ static bool put_times(const struct render *r, json_t *obj, const struct view *v)
     return json_put(obj, "median_ns", json_real(e.value)) && json_put(obj, "ci95_ns", interval(&e));
 }
 
+/* What a simulated machine counted of its hardware transactions; left out where there were none. */
+static bool put_transactions(json_t *obj, const struct cell_transactions *t) {
+    return t->begins == 0 ||
+           json_put(obj, "hardware_transactions",
+                    json_pack("{s:I, s:I, s:I, s:o}", "begins", (json_int_t)t->begins, "commits",
+                              (json_int_t)t->commits, "wasted_ns", (json_int_t)t->wasted_ns,
+                              "aborts", transaction_aborts_to_json(t)));
+}
+
 static bool put_counters(const struct render *r, json_t *obj, const struct view *v) {
     const struct totals t = total(r, v);
     const struct tm_stats *s = &t.stats;
@@ -426,7 +448,7 @@ static bool put_counters(const struct render *r, json_t *obj, const struct view 
                                : json_pack("{s:I, s:I}", "min", (json_int_t)t.ops_min, "max",
                                            (json_int_t)t.ops_max)) &&
            json_put(obj, "rss_bytes", optional_u64(v->ok > 0, t.rss_bytes)) &&
-           json_put(obj, "latency_ns", latency(r, v));
+           json_put(obj, "latency_ns", latency(r, v)) && put_transactions(obj, &t.transactions);
 }
 
 /* What only simulated cells have: samples are seeds, and so is what an interval is over. */
@@ -551,7 +573,9 @@ json_t *results_render(const struct plan *plan, const struct run_data *data, jso
          json_put(document, "cells", cells(&r)) && json_put(document, "failures", failures(&r)) &&
          json_put(document, "unavailable", unavailable(&r)) &&
          json_put(document, "process_starts", json_u64(data->starts)) &&
-         json_put(document, "plan", plan_identity(plan));
+         json_put(document, "plan", plan_identity(plan)) &&
+         (plan->experiment == NULL ||
+          json_object_set(document, "experiment", plan->experiment) == 0);
     for (size_t i = 0; r.views != NULL && i < plan->count; i++)
         free(r.views[i].raw_ns);
     free(r.views);

@@ -105,6 +105,18 @@ void machine_ignore_faults(void);
  * FSGSBASE nor arch_prctl(2) works. */
 bool machine_set_gs(const void *base);
 
+/* The line is about to be loaded, or stored to: the processor may begin to fetch it, for storing
+ * without being sent for twice.  Never faults.  PREFETCHT0, PREFETCHW. */
+#ifdef TM_SIMULATED
+void machine_expect_load(const void *line);
+void machine_expect_store(const void *line);
+#else
+static inline void machine_expect_load(const void *line) { __builtin_prefetch(line); }
+static inline void machine_expect_store(const void *line) {
+    __asm__("prefetchw %0" ::"m"(*(const char *)line));
+}
+#endif
+
 /* ---- hardware transactions ------------------------------------------------------------------ */
 
 /*
@@ -226,7 +238,7 @@ struct machine_transactions {
     void (*abort)(void); /* with the code 1 */
     void (*access)(const volatile void *address, size_t bytes, bool write);
     void *(*alloc)(size_t bytes);
-    void (*yield)(void); /* a system call */
+    void (*free)(void *p);
 };
 
 struct machine {

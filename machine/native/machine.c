@@ -243,7 +243,7 @@ static const struct machine_transactions transactions = {
     .end = tx_end,
     .abort = tx_abort,
     .alloc = machine_alloc,
-    .yield = machine_yield,
+    .free = machine_free,
 };
 
 static const struct machine native = {

@@ -90,6 +90,7 @@ struct sim_tx {
     unsigned depth;
     uint64_t began;      /* clock */
     uint64_t number;     /* of the begin, in the order of their making */
+    uintptr_t gs;        /* base of %gs at the begin */
     char *sp;            /* of the begin's frame */
     char *low, *high;    /* of the stack */
     struct buffer stack; /* from sp to high */
@@ -114,6 +115,7 @@ static struct htm {
     uint32_t marks_room, free_mark, marks;                       /* `marks`: in use */
     uint32_t *bucket;                                            /* [buckets]: the first mark */
     uint32_t buckets;                                            /* a power of two */
+    uint32_t written;                                            /* marks of lines that were */
     struct sim_tx *doomed;                                       /* list */
     uint64_t begins, commits, aborts[MACHINE_TX_CAUSES], wasted; /* wasted: ticks */
 } htm;
@@ -230,6 +232,8 @@ static void remove_marks(struct sim_tx *tx) {
         htm.marks--;
     }
     tx->marks = NO_MARK;
+    htm.written -= tx->written;
+    tx->written = 0;
 }
 
 /* ---- the end of a transaction ---------------------------------------------------------------- */
@@ -241,7 +245,6 @@ static void finish(struct sim_tx *tx) {
     remove_marks(tx);
     tx->c->tx = NULL;
     tx->c->alarm = UINT64_MAX;
-    sim_memory_end(sim_session.memory, tx->c->number);
     if (--sim_htm_running == 0) {
         sim_memory_watch(sim_session.memory, NULL, NULL);
         sim_memory_limit(sim_session.memory, NULL, NULL);
@@ -268,6 +271,8 @@ static void undo(struct sim_tx *tx) {
             sim_memory_discard(sim_session.memory, tx->c->number, m->line);
     }
     const unsigned heap = sim_cpu_heap(tx->c);
+    if (tx->c->gs != tx->gs)
+        sim_restore_gs(tx->c, tx->gs);
     finish(tx);
     for (size_t i = tx->allocations; i-- > 0;)
         if (!tx->allocation[i].freed)
@@ -350,6 +355,15 @@ void sim_htm_interrupt_all(void) {
             sim_htm_interrupt(htm.tx[i].c);
 }
 
+void sim_htm_unmap(uintptr_t start, size_t bytes) {
+    for (unsigned i = 0; i < htm.cpus && sim_htm_running > 0; i++)
+        for (uint32_t k = htm.tx[i].marks; k != NO_MARK; k = htm.mark[k].of_tx)
+            if (htm.mark[k].address - start < bytes) {
+                sim_htm_interrupt(htm.tx[i].c);
+                break;
+            }
+}
+
 /* ---- lines that leave ------------------------------------------------------------------------ */
 
 static void doom(struct sim_tx *tx, enum machine_tx_cause cause, unsigned by, uintptr_t address) {
@@ -370,17 +384,21 @@ static enum sim_level level_of(enum sim_htm_level level) {
     return level == SIM_HTM_L1 ? SIM_L1 : level == SIM_HTM_L2 ? SIM_L2 : SIM_L3;
 }
 
-/* Does what the transaction has written fill at most half of the cache that must hold it? */
-static bool would_fit(const struct sim_tx *tx) {
+/* Is it the fault of where its own lines lie: does what the transaction has written fill at most
+ * half of the cache that must hold it, and has nobody else evicted the line? */
+static bool for_its_places(const struct sim_tx *tx, unsigned by) {
     const struct sim_profile *p = &sim_session.profile;
     const struct sim_cache_profile *cache = p->htm.write_level == SIM_HTM_L1 ? &p->l1 : &p->l2;
-    return (uint64_t)tx->written * p->line_bytes <= cache->size_bytes / 2;
+    return by == tx->c->number && (uint64_t)tx->written * p->line_bytes <= cache->size_bytes / 2;
 }
 
 /* Within an access of the memory (sim_line_event): nothing may be undone here. */
 static void line_leaves(void *context, enum sim_level from, unsigned place, uint64_t line,
                         unsigned by, bool evicted, bool for_write) {
     (void)context;
+    const bool written = from == level_of(rules()->write_level) && htm.written > 0;
+    if (evicted && !written && from != level_of(rules()->read_level))
+        return; /* it concerns nobody */
     for (uint32_t k = *bucket_of(line); k != NO_MARK; k = htm.mark[k].next) {
         const struct mark *m = &htm.mark[k];
         if (m->line != line || !is_there(m->cpu, from, place))
@@ -390,8 +408,10 @@ static void line_leaves(void *context, enum sim_level from, unsigned place, uint
             if (for_write || m->written)
                 doom(tx, MACHINE_TX_BY_CONFLICT, by, m->address);
         } else if (m->written && from == level_of(rules()->write_level)) {
-            doom(tx, would_fit(tx) ? MACHINE_TX_BY_ASSOCIATIVITY : MACHINE_TX_BY_WRITE_CAPACITY, by,
-                 m->address);
+            doom(tx,
+                 for_its_places(tx, by) ? MACHINE_TX_BY_ASSOCIATIVITY
+                                        : MACHINE_TX_BY_WRITE_CAPACITY,
+                 by, m->address);
         } else if (m->read && from == level_of(rules()->read_level)) {
             doom(tx, MACHINE_TX_BY_READ_CAPACITY, by, m->address);
         }
@@ -525,6 +545,7 @@ void sim_htm_keep(const void *start, size_t bytes) {
 static void save_line(struct sim_tx *tx, struct mark *m) {
     m->written = true;
     tx->written++;
+    htm.written++;
     const char *line = line_start(m->address);
     if (in_stack(tx, line))
         return;
@@ -719,8 +740,8 @@ static void set_alarm(struct sim_cpu *c) {
 
 unsigned sim_tx_start(char *sp) {
     struct sim_cpu *c = sim_cpu_now;
-    if (c->dummy)
-        return 0; /* setup and verification: nothing is modelled, and this is a legal answer */
+    if (c->dummy || !sim_session.open)
+        return 0; /* setup, verification: nothing is modelled, and this is a legal answer */
     const char *why = machine_tx_unavailable();
     if (why != NULL)
         sim_fatal("a transaction is begun, but %s", why);
@@ -734,11 +755,13 @@ unsigned sim_tx_start(char *sp) {
         return MACHINE_TX_STARTED;
     }
     c = in_order(c);
+    settle_doomed(c); /* an old one of this hardware thread may still be in the list */
     struct sim_tx *tx = &htm.tx[c->number];
     const struct sim_fiber *fiber = sim_cpu_fiber(c);
     tx->depth = 1;
     tx->began = c->clock;
     tx->number = ++htm.begins;
+    tx->gs = c->gs;
     tx->sp = sp;
     tx->low = fiber->low;
     tx->high = fiber->high;
@@ -752,7 +775,7 @@ unsigned sim_tx_start(char *sp) {
         sim_memory_watch(sim_session.memory, line_leaves, NULL);
         sim_memory_limit(sim_session.memory, limit, NULL);
     }
-    sim_memory_begin(sim_session.memory, c->number);
+    sim_memory_empty_filter(sim_session.memory, c->number);
     watch_stack(tx);
     c->clock += to_ticks(rules()->begin_cycles);
     set_alarm(c);
@@ -772,6 +795,7 @@ void machine_tx_end(void) {
     }
     c = in_order(c); /* the same one, as whoever is moved aborts */
     assert(c->tx == tx);
+    settle_doomed(c);
     c->clock += to_ticks(rules()->commit_cycles);
     htm.commits++;
     const unsigned heap = sim_cpu_heap(c);

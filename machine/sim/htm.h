@@ -50,8 +50,12 @@ void sim_htm_freed(struct sim_cpu *c, void *p);
 _Noreturn void sim_htm_abort(struct sim_cpu *c, enum machine_tx_cause cause);
 /* Another one's aborts, because of an interrupt. */
 void sim_htm_interrupt(struct sim_cpu *c);
-/* All of them do: their processors are told of a change of mappings.  Before that is made. */
+/* All but the running one's do: their processors are told of a change of mappings.  Before it is
+ * made. */
 void sim_htm_interrupt_all(void);
+/* The mappings of these addresses are about to change: whoever has used them in a transaction is
+ * told at once, others when the caller interrupts all (sim_interrupt_others). */
+void sim_htm_unmap(uintptr_t start, size_t bytes);
 
 /* ---- what happened, for reports of conflicts ------------------------------------------------- */
 

@@ -42,11 +42,9 @@
 enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 
 #define NO_FRAME UINT32_MAX
+#define READ_ONLY (UINT32_C(1) << 31) /* of a page, beside its frame */
 #define NOBODY UINT32_MAX
 
-/* In a filter entry, the bits of the line below the epoch's. */
-enum { EPOCH_SHIFT = 44 };
-#define LINE_BITS ((UINT64_C(1) << EPOCH_SHIFT) - 1)
 /* What sim_memory_line gives for addresses outside of all regions: this, and the virtual line. */
 #define OUTSIDE (UINT64_C(1) << 63)
 
@@ -111,12 +109,15 @@ struct region {
     sim_page_resolver *resolve; /* NULL: anonymous */
 };
 
-/* Open addressing; a key that is there stays, with frame NO_FRAME when it was forgotten. */
+/* Open addressing; a key that is there stays, with frame NO_FRAME when it was forgotten.  Frames
+ * have fewer than 31 bits. */
 struct map {
     uint64_t *key; /* 0: free */
     uint32_t *frame;
     uint64_t mask, used;
 };
+
+enum { ANONYMOUS = 1, NAMED = 2 }; /* a frame: of no object; of a region of names */
 
 struct sim_memory {
     struct sim_profile profile;
@@ -127,7 +128,8 @@ struct sim_memory {
     struct cache *l3; /* [group] */
     struct sim_port *port;
     struct line **frame; /* [frame] its lines */
-    uint8_t *anonymous;  /* [frame] belongs to no object */
+    uint8_t *kind;       /* [frame] set of the bits below */
+    uint64_t named;      /* frames with NAMED */
     uint32_t frames, frames_room;
     uint32_t *free_frame; /* frames that are gone, used again last in first out; room as above */
     uint32_t free_frames;
@@ -145,7 +147,6 @@ struct sim_memory {
     void *event_context;
     sim_filter_limit *limit;
     void *limit_context;
-    uint64_t epochs; /* given out to filters */
 };
 
 /* In the middle of a simulated access nobody can take an error. */
@@ -593,14 +594,22 @@ static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t li
     return way;
 }
 
+static void make_entry(struct sim_port *p, unsigned index, struct sim_filter_entry entry) {
+    p->filter[index] = entry;
+    if (p->made < SIM_FILTER_SIZE)
+        p->made_entry[p->made++] = (uint16_t)index;
+    else
+        p->made = SIM_FILTER_SIZE + 1;
+}
+
 static enum sim_right limited(const struct sim_memory *m, unsigned thread, uint64_t line,
                               enum sim_right right) {
     return m->limit == NULL ? right : m->limit(m->limit_context, thread, line, right);
 }
 
-/* The filter knows that this virtual line is in the way. */
+/* The filter knows that this virtual line, of a page with this entry, is in the way. */
 static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, uintptr_t address,
-                         uint32_t way) {
+                         uint32_t page, uint32_t way) {
     uint32_t *rights = &m->core[core].l1.rights[way];
     struct sim_port *p = &m->port[thread];
     const uintptr_t virtual_line = address >> m->line_shift;
@@ -612,9 +621,11 @@ static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, u
             e->right = SIM_NONE;
     }
     *rights ^= (back ^ (index + 1)) << back_shift(sibling);
-    const enum sim_right right =
-        limited(m, thread, m->core[core].l1.tag[way] - 1, right_of(*rights));
-    p->filter[index] = (struct sim_filter_entry){virtual_line ^ p->epoch, (uint32_t)right, way};
+    enum sim_right right = right_of(*rights);
+    if ((page & READ_ONLY) != 0 && right > SIM_READ)
+        right = SIM_READ;
+    right = limited(m, thread, m->core[core].l1.tag[way] - 1, right);
+    make_entry(p, index, (struct sim_filter_entry){virtual_line, (uint32_t)right, way});
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -670,21 +681,22 @@ static const struct region *region_of(const struct sim_memory *m, uintptr_t addr
     return NULL;
 }
 
-static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
+static uint32_t new_frame(struct sim_memory *m, uint8_t kind) {
+    m->named += (kind & NAMED) != 0;
     if (m->free_frames > 0) {
         const uint32_t frame = m->free_frame[--m->free_frames];
-        m->anonymous[frame] = anonymous;
+        m->kind[frame] = kind;
         return frame;
     }
     if (m->frames == m->frames_room) {
         const uint32_t room = m->frames_room == 0 ? 4096 : 2 * m->frames_room;
         struct line **frames = realloc(m->frame, room * sizeof(struct line *));
-        uint8_t *kinds = realloc(m->anonymous, room);
+        uint8_t *kinds = realloc(m->kind, room);
         uint32_t *unused = realloc(m->free_frame, room * sizeof(uint32_t));
         if (frames == NULL || kinds == NULL || unused == NULL)
             no_memory();
         m->frame = frames;
-        m->anonymous = kinds;
+        m->kind = kinds;
         m->free_frame = unused;
         m->frames_room = room;
     }
@@ -694,38 +706,43 @@ static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
     for (uint32_t i = 0; i < 1U << m->lines_shift; i++)
         lines[i].owner = NO_CORE;
     m->frame[m->frames] = lines;
-    m->anonymous[m->frames] = anonymous;
+    m->kind[m->frames] = kind;
     return m->frames++;
 }
 
 enum { OBJECT_BITS = 44 };
 
+static uint64_t object_key(const struct sim_page_name *name) {
+    return (uint64_t)name->object << OBJECT_BITS | (name->page + 1);
+}
+
 /* The page's frame, given one now if it has none; *fault says whether that takes a page fault,
  * *new whether the frame is new. */
 static uint32_t touch_page(struct sim_memory *m, const struct region *r, uint64_t page, bool *fault,
                            bool *new) {
-    struct sim_page_name name = {0, 0, r->resident};
+    struct sim_page_name name = {.resident = r->resident};
     if (r->resolve != NULL)
         name = r->resolve((uintptr_t)page << m->page_shift);
     *fault = !name.resident;
     *new = true;
     uint32_t frame = NO_FRAME;
     if (name.object == 0) {
-        frame = new_frame(m, true);
+        frame = new_frame(m, r->resolve != NULL ? ANONYMOUS | NAMED : ANONYMOUS);
     } else {
-        const uint64_t key = (uint64_t)name.object << OBJECT_BITS | (name.page + 1);
+        const uint64_t key = object_key(&name);
         frame = map_get(&m->objects, key);
         *new = frame == NO_FRAME;
         if (*new) {
-            frame = new_frame(m, false);
+            frame = new_frame(m, NAMED);
             map_put(&m->objects, key, frame);
         }
     }
+    frame |= name.read_only ? READ_ONLY : 0;
     map_put(&m->pages, page + 1, frame);
     return frame;
 }
 
-/* The frame of a page that has one, else NO_FRAME. */
+/* The frame of a page that has one, with READ_ONLY where that is so, else NO_FRAME. */
 static uint32_t frame_of(struct sim_memory *m, uint64_t page) {
     const unsigned slot = page & (TLB_SIZE - 1);
     if (m->tlb[slot].page == page + 1)
@@ -738,8 +755,9 @@ static uint32_t frame_of(struct sim_memory *m, uint64_t page) {
     return frame;
 }
 
-static uint32_t physical_line(const struct sim_memory *m, uint32_t frame, uintptr_t address) {
-    return frame << m->lines_shift |
+/* `page`: what frame_of says. */
+static uint32_t physical_line(const struct sim_memory *m, uint32_t page, uintptr_t address) {
+    return (page & ~READ_ONLY) << m->lines_shift |
            (uint32_t)(address >> m->line_shift & ((1U << m->lines_shift) - 1));
 }
 
@@ -780,6 +798,7 @@ static void drop_frame(struct sim_memory *m, uint32_t frame) {
             drop_from_l3(m, n, line, entry, n * m->profile.cores_per_group);
         entry->busy_until = 0;
     }
+    m->named -= (m->kind[frame] & NAMED) != 0;
     m->free_frame[m->free_frames++] = frame;
 }
 
@@ -792,49 +811,73 @@ static void forget_names(struct sim_memory *m, uint64_t page, uint32_t frame) {
             for (unsigned t = c; t < m->threads; t += m->cores) {
                 struct sim_filter_entry *e =
                     &m->port[t].filter[virtual_line & (SIM_FILTER_SIZE - 1)];
-                if ((e->line & LINE_BITS) == virtual_line)
+                if (e->line == virtual_line)
                     e->right = SIM_NONE;
             }
     }
 }
 
-static void forget_page(struct sim_memory *m, uint64_t page) {
+/* Had the page been touched? */
+static bool forget_page(struct sim_memory *m, uint64_t page) {
     const uint64_t at = map_find(&m->pages, page + 1);
     if (m->pages.key[at] == 0 || m->pages.frame[at] == NO_FRAME)
-        return;
-    const uint32_t frame = m->pages.frame[at];
+        return false;
+    const uint32_t frame = m->pages.frame[at] & ~READ_ONLY;
     m->pages.frame[at] = NO_FRAME;
     if (m->tlb[page & (TLB_SIZE - 1)].page == page + 1)
         m->tlb[page & (TLB_SIZE - 1)].page = 0;
-    if (m->anonymous[frame])
+    if ((m->kind[frame] & ANONYMOUS) != 0)
         drop_frame(m, frame);
     else
         forget_names(m, page, frame);
+    return true;
 }
 
-void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
+size_t sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
+    size_t n = 0;
     if (bytes == 0)
-        return;
+        return 0;
     const uint64_t first = start >> m->page_shift, last = (start + bytes - 1) >> m->page_shift;
     if (last - first <= m->pages.mask) {
         for (uint64_t page = first; page <= last; page++)
-            forget_page(m, page);
+            n += forget_page(m, page);
     } else {
         for (uint64_t i = 0; i <= m->pages.mask; i++)
             if (m->pages.key[i] > first && m->pages.key[i] <= last + 1)
-                forget_page(m, m->pages.key[i] - 1);
+                n += forget_page(m, m->pages.key[i] - 1);
     }
+    return n;
 }
 
-void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages) {
+size_t sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages) {
+    size_t n = 0;
     for (uint64_t page = first; page < first + pages; page++) {
         const uint64_t at = map_find(&m->objects, (uint64_t)object << OBJECT_BITS | (page + 1));
         if (m->objects.key[at] == 0 || m->objects.frame[at] == NO_FRAME)
             continue;
         drop_frame(m, m->objects.frame[at]);
         m->objects.frame[at] = NO_FRAME;
+        n++;
     }
+    return n;
 }
+
+bool sim_memory_is_touched(struct sim_memory *m, uintptr_t address) {
+    return frame_of(m, address >> m->page_shift) != NO_FRAME;
+}
+
+bool sim_memory_is_resident(struct sim_memory *m, uintptr_t address) {
+    const uint64_t page = address >> m->page_shift;
+    if (sim_memory_is_touched(m, address))
+        return true;
+    const struct region *r = region_of(m, address);
+    if (r == NULL || r->resolve == NULL)
+        return false;
+    const struct sim_page_name name = r->resolve((uintptr_t)page << m->page_shift);
+    return name.object != 0 && map_get(&m->objects, object_key(&name)) != NO_FRAME;
+}
+
+uint64_t sim_memory_named_frames(const struct sim_memory *m) { return m->named; }
 
 /* ---- accesses ------------------------------------------------------------------------------ */
 
@@ -847,11 +890,9 @@ static void enter_outside(struct sim_memory *m, unsigned thread, uintptr_t addre
     const struct cache *l1 = &m->core[core_of(m, thread)].l1;
     const uintptr_t line = address >> m->line_shift;
     m->outside = true;
-    m->port[thread].filter[line & (SIM_FILTER_SIZE - 1)] = (struct sim_filter_entry){
-        line ^ m->port[thread].epoch,
-        (uint32_t)limited(m, thread, OUTSIDE | line, SIM_WRITE),
-        l1->outside,
-    };
+    const enum sim_right right = limited(m, thread, OUTSIDE | line, SIM_WRITE);
+    make_entry(&m->port[thread], line & (SIM_FILTER_SIZE - 1),
+               (struct sim_filter_entry){line, (uint32_t)right, l1->outside});
 }
 
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
@@ -870,7 +911,7 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
         prefetch_set(&c->l2, line); /* the next question will be for it */
         return false;
     }
-    enter_filter(m, thread, core, address, way);
+    enter_filter(m, thread, core, address, frame, way);
     return true;
 }
 
@@ -963,14 +1004,14 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
             fault_ticks = m->ticks_per_fault;
             port->page_faults++;
             if (new)
-                clear_page(m, thread, core, frame);
+                clear_page(m, thread, core, frame & ~READ_ONLY);
         }
     }
     const uint32_t line = physical_line(m, frame, address);
     uint32_t way = cache_find(&c->l1, line);
     if (way != NO_WAY && right_of(c->l1.rights[way]) >= right) {
         cache_touch(&c->l1, way);
-        enter_filter(m, thread, core, address, way);
+        enter_filter(m, thread, core, address, frame, way);
         return fault_ticks + to_ticks(p->l1.latency_cycles);
     }
     uint32_t l2_way = way != NO_WAY ? c->l1.link[way] : cache_find(&c->l2, line);
@@ -1012,8 +1053,26 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
     c->l1.link[way] = l2_way;
     c->l2.link[l2_way] = way + 1;
     cache_touch(&c->l1, way);
-    enter_filter(m, thread, core, address, way);
+    enter_filter(m, thread, core, address, frame, way);
     return latency;
+}
+
+size_t sim_memory_populate(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes,
+                           size_t *entries) {
+    const struct region *r = region_of(m, start);
+    size_t cleared = 0;
+    *entries = 0;
+    for (uint64_t page = start >> m->page_shift; page << m->page_shift < start + bytes; page++) {
+        bool fault = false, new = false;
+        if (r == NULL || frame_of(m, page) != NO_FRAME)
+            continue;
+        const uint32_t frame = touch_page(m, r, page, &fault, &new) & ~READ_ONLY;
+        ++*entries;
+        if (new)
+            clear_page(m, thread, core_of(m, thread), frame);
+        cleared += new;
+    }
+    return cleared;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -1083,7 +1142,7 @@ void sim_memory_destroy(struct sim_memory *m) {
     for (uint32_t f = 0; f < m->frames; f++)
         free(m->frame[f]);
     free(m->frame);
-    free(m->anonymous);
+    free(m->kind);
     free(m->free_frame);
     universe_close(&m->core_sets);
     universe_close(&m->group_sets);
@@ -1129,19 +1188,16 @@ void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *conte
     m->limit_context = context;
 }
 
-void sim_memory_begin(struct sim_memory *m, unsigned thread) {
+void sim_memory_empty_filter(struct sim_memory *m, unsigned thread) {
     struct sim_port *p = &m->port[thread];
-    if (++m->epochs >> (64 - EPOCH_SHIFT) != 0) { /* used again: no entry may have one of them */
-        m->epochs = 1;
-        for (unsigned t = 0; t < m->threads; t++)
-            for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
-                if (m->port[t].filter[i].line >> EPOCH_SHIFT != 0)
-                    m->port[t].filter[i].right = SIM_NONE;
-    }
-    p->epoch = (uintptr_t)m->epochs << EPOCH_SHIFT;
+    if (p->made > SIM_FILTER_SIZE)
+        for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
+            p->filter[i].right = SIM_NONE;
+    else
+        for (uint32_t i = 0; i < p->made; i++)
+            p->filter[p->made_entry[i]].right = SIM_NONE;
+    p->made = 0;
 }
-
-void sim_memory_end(struct sim_memory *m, unsigned thread) { m->port[thread].epoch = 0; }
 
 void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,
                              enum sim_right keep) {
@@ -1171,7 +1227,7 @@ void sim_memory_cut_others(struct sim_memory *m, unsigned thread, uintptr_t star
         for (unsigned c = 0; (c = set_next(&m->core_sets, holders, c)) != NOBODY; c++)
             for (unsigned t = c; t < m->threads; t += m->cores) {
                 struct sim_filter_entry *e = &m->port[t].filter[line & (SIM_FILTER_SIZE - 1)];
-                if (t != thread && (e->line & LINE_BITS) == line && e->right > SIM_READ)
+                if (t != thread && e->line == line && e->right > SIM_READ)
                     e->right = SIM_READ;
             }
     }
@@ -1247,7 +1303,7 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
     const struct core *c = &m->core[core];
     for (unsigned i = 0; i < SIM_FILTER_SIZE; i++) {
         const struct sim_filter_entry *e = &m->port[thread].filter[i];
-        const uintptr_t address = (e->line & LINE_BITS) << m->line_shift;
+        const uintptr_t address = e->line << m->line_shift;
         if (e->right == SIM_NONE)
             continue;
         const uint32_t frame = map_get(&m->pages, (address >> m->page_shift) + 1);
@@ -1262,6 +1318,8 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
             return "a filter names a way that has another line";
         if ((uint32_t)right_of(c->l1.rights[e->way]) < e->right)
             return "a filter has a right that the L1 has not";
+        if ((frame & READ_ONLY) != 0 && e->right > SIM_READ)
+            return "a filter has the right to write to a page that must not be written";
         if (back_of(c->l1.rights[e->way], thread != core) != i + 1)
             return "a way does not know its filter entry";
     }

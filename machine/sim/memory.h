@@ -24,7 +24,7 @@ enum sim_right { SIM_NONE, SIM_READ, SIM_WRITE };
 enum { SIM_FILTER_SIZE = 1024 };
 
 struct sim_filter_entry {
-    uintptr_t line; /* virtual address >> line shift, ^ epoch; meaningless when right is SIM_NONE */
+    uintptr_t line; /* virtual address >> line shift; meaningless when right is SIM_NONE */
     uint32_t right; /* enum sim_right */
     uint32_t way;   /* index of the L1 way */
 };
@@ -36,13 +36,14 @@ struct sim_memory; /* all caches, the directory and the page table */
 /* The part of a hardware thread that the memory owns. */
 struct sim_port {
     struct sim_filter_entry filter[SIM_FILTER_SIZE];
-    /* Of which entries count: it is part of their lines, above any address.  0, but for a hardware
-     * thread in a transaction (sim_memory_begin). */
-    uintptr_t epoch;
     uint32_t *stamp;     /* replacement stamps of this core's L1 ways, shared by SMT siblings */
     uint32_t *stamp_now; /* this core's counter of L1 accesses */
     unsigned line_shift;
     unsigned thread; /* hardware thread number */
+    /* Which entries were made since the filter was emptied last, some perhaps more than once;
+     * behind SIM_FILTER_SIZE they are only counted. */
+    uint32_t made;
+    uint16_t made_entry[SIM_FILTER_SIZE];
     /* Counters since sim_memory_create.  accesses: calls of sim_memory_access; invalidated: copies
      * that other cores have lost to this thread's writes. */
     uint64_t accesses, l1_misses, l2_misses, l3_misses, upgrades, transfers, invalidated,
@@ -52,7 +53,7 @@ struct sim_port {
 /* True when the access to the line of `address` hits the own L1 with the right; it is then done
  * (replacement state updated).  The caller charges the cost of an L1 hit. */
 static inline bool sim_memory_hit(struct sim_port *p, uintptr_t address, enum sim_right right) {
-    const uintptr_t line = (address >> p->line_shift) ^ p->epoch;
+    const uintptr_t line = address >> p->line_shift;
     const struct sim_filter_entry *e = &p->filter[line & (SIM_FILTER_SIZE - 1)];
     if (__builtin_expect(e->line == line && e->right >= (uint32_t)right, 1)) {
         p->stamp[e->way] = ++*p->stamp_now;
@@ -107,24 +108,39 @@ bool sim_memory_region(struct sim_memory *m, uintptr_t start, size_t bytes, bool
  * A region whose pages are names: on the first access to a page after the region was declared, or
  * after the page was forgotten, `resolve` says which frame it names.  Object 0: a new anonymous
  * frame; otherwise page `page` of that object, and two pages that name one frame share its lines.
- * `resident`: the first access costs no page fault.
+ * `resident`: the first access costs no page fault.  `read_only`: the machine wants to see writes,
+ * so these never hit by sim_memory_hit.
  */
 struct sim_page_name {
     unsigned object;
     uint64_t page;
     bool resident;
+    bool read_only; /* no filter entry of it has the right to write */
 };
 typedef struct sim_page_name sim_page_resolver(uintptr_t page_address);
 bool sim_memory_region_of_names(struct sim_memory *m, uintptr_t start, size_t bytes,
                                 sim_page_resolver *resolve);
 
 /* The pages are forgotten by all hardware threads (munmap, mmap over them, MADV_DONTNEED): their
- * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay. */
-void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
+ * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay.
+ * Returns how many of the pages had been touched. */
+size_t sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
 
 /* Pages of an object are punched out: their frames are gone with their lines.  No page names them.
- */
-void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
+ * Returns how many frames there were. */
+size_t sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
+
+/* The pages are touched at once, all of a region of names, without a fault.  *entries: how many had
+ * not been touched.  Returns how many of them were given new frames, which the thread clears. */
+size_t sim_memory_populate(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes,
+                           size_t *entries);
+
+/* Has the page of this address been touched? */
+bool sim_memory_is_touched(struct sim_memory *m, uintptr_t address);
+/* The same, or does it name one that exists? */
+bool sim_memory_is_resident(struct sim_memory *m, uintptr_t address);
+/* Frames of regions of names that exist. */
+uint64_t sim_memory_named_frames(const struct sim_memory *m);
 
 /* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
 const char *sim_memory_check(const struct sim_memory *m);
@@ -152,9 +168,8 @@ typedef enum sim_right sim_filter_limit(void *context, unsigned thread, uint64_t
                                         enum sim_right right);
 void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *context);
 
-/* The thread's filter is empty from here on; what was in it counts again behind the end. */
-void sim_memory_begin(struct sim_memory *m, unsigned thread);
-void sim_memory_end(struct sim_memory *m, unsigned thread);
+/* The thread's filter is empty. */
+void sim_memory_empty_filter(struct sim_memory *m, unsigned thread);
 
 /* The filters of the thread's SMT siblings lose what is above `keep` for the line. */
 void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The files of machine/profiles, compiled in (scripts/profiles); ended by NULL. */
+/* The files of machine/profiles, compiled in (scripts/embed); ended by NULL. */
 extern const char *const sim_profile_builtin_names[];
 extern const char *const sim_profile_builtin_texts[];
 
@@ -159,6 +159,9 @@ static const struct field fields[] = {
 };
 enum { FIELDS = sizeof fields / sizeof *fields, THREADS_MAX = 1024 };
 enum { TREE_WAYS_MAX = 64 }; /* the tree of a set is a word, memory.c */
+
+/* Whose rules a profile without hardware transactions has, if an override gives it some. */
+#define RULES_OF "i7-4770"
 
 /* Keys that hold other keys. */
 static const char *const groups[] = {"l1", "l2", "l3", "htm", NULL};
@@ -819,6 +822,49 @@ static json_t *read_json(struct reading *r, const char *name) {
     return root;
 }
 
+/*
+ * "htm": {"value": false, ...}, a flag, stands for a machine without hardware transactions: the
+ * keys that it then does not need are filled in, for overrides, and so that all profiles are read
+ * alike.
+ */
+static bool expand_flag(const struct reading *r, json_t *root) {
+    const json_t *flag = json_object_get(root, "htm"), *value = json_object_get(flag, "value");
+    if (value == NULL)
+        return true;
+    if (!json_is_false(value))
+        return refuse(r,
+                      "%s: htm.value is %s, must be false; a machine with hardware transactions "
+                      "has htm.present and the others instead",
+                      r->file, json_is_true(value) ? "true" : type_name(value));
+    if (!only_known(r, flag, "htm.", value_keys) ||
+        get_string(r, flag, "htm", "source", 1000) == NULL)
+        return false;
+    const char *unit = get_string(r, flag, "htm", "unit", 64);
+    if (unit == NULL || strcmp(unit, "flag") != 0)
+        return unit != NULL && refuse(r, "%s: htm.unit is '%.60s', must be flag", r->file, unit);
+    json_t *group = json_pack("{s:{s:b, s:s, s:O}}", "present", "value", 0, "unit", "flag",
+                              "source", json_object_get(flag, "source"));
+    json_t *defaults = json_loads(sim_profile_text(RULES_OF), 0, NULL);
+    const char *key;
+    json_t *given;
+    bool ok = group != NULL && defaults != NULL;
+    if (ok)
+        json_object_foreach(json_object_get(defaults, "htm"), key, given) {
+            json_t *copy = json_deep_copy(given);
+            ok = ok &&
+                 json_object_set_new(copy, "source",
+                                     json_string("default: as " RULES_OF ", without effect while "
+                                                 "htm.present is false")) == 0;
+            if (json_object_get(group, key) == NULL)
+                ok = json_object_set(group, key, copy) == 0 && ok;
+            json_decref(copy);
+        }
+    json_decref(defaults);
+    ok = ok && json_object_set(root, "htm", group) == 0;
+    json_decref(group);
+    return ok || refuse(r, "out of memory");
+}
+
 /* The checked profile with the overrides applied, and its JSON; the caller owns that.  NULL and a
  * refusal otherwise. */
 static json_t *read_profile(const char *name, const char *const *overrides, size_t override_count,
@@ -828,7 +874,7 @@ static json_t *read_profile(const char *name, const char *const *overrides, size
     json_t *root = read_json(&r, name);
     if (root == NULL)
         return NULL;
-    bool good = decode(&r, root, &read);
+    bool good = expand_flag(&r, root) && decode(&r, root, &read);
     if (good && override_count > 0) {
         const struct sim_profile file = read;
         for (size_t i = 0; i < override_count && good; i++)

@@ -180,7 +180,8 @@ import json, sys
 p = {e["name"]: e for e in json.load(open(sys.argv[1]))["profiles"]}
 assert sorted(p) == sorted(sys.argv[2:]), sorted(p)
 assert {"cascade-lake", "epyc-7003", "hypothetical-64", "i7-4770", "ideal", "zec12"} <= set(p), sorted(p)
-assert all(sorted(e) == ["hypothetical", "name", "threads", "title"] for e in p.values()), p
+assert all(sorted(e) == ["htm", "hypothetical", "name", "threads", "title"] for e in p.values()), p
+assert p["i7-4770"]["htm"] is True and "no hardware transactions" in p["epyc-7003"]["htm"], p
 assert p["i7-4770"]["threads"] == 8 and p["epyc-7003"]["threads"] == 128
 assert p["hypothetical-64"]["hypothetical"] is True and p["zec12"]["hypothetical"] is False
 END

@@ -44,6 +44,16 @@ void machine_heavy_barrier__sim(void);
 void *machine_alloc__sim(size_t bytes);
 void *machine_alloc_aligned__sim(size_t bytes, size_t align);
 void machine_free__sim(void *p);
+int machine_object_open__sim(const char *name, size_t bytes);
+void *machine_reserve__sim(size_t bytes, enum machine_access access);
+bool machine_map__sim(void *at, size_t bytes, int object, uint64_t from, enum machine_access access,
+                      bool populate);
+bool machine_map_anonymous__sim(void *at, size_t bytes, enum machine_access access);
+bool machine_zero_pages__sim(void *at, size_t bytes);
+void machine_object_punch__sim(int object, uint64_t at, size_t bytes);
+bool machine_object_write__sim(int object, uint64_t at, const void *from, size_t bytes);
+void machine_catch_faults__sim(machine_fault_handler *handler);
+bool machine_set_gs__sim(const void *base);
 int machine_pipe__sim(int fds[2], size_t capacity_bytes, bool nonblocking);
 ssize_t machine_write__sim(int fd, const void *buffer, size_t bytes);
 ssize_t machine_read__sim(int fd, void *buffer, size_t bytes);
@@ -54,6 +64,8 @@ void __tsan_write8(void *p);
 void __sanitizer_cov_trace_pc(void);
 uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *p, uint64_t v, int order);
 void *sim_memcpy(void *to, const void *from, size_t bytes);
+void *sim_memset(void *to, int byte, size_t bytes);
+void __tsan_unaligned_write8(void *p);
 
 enum { LINE = 64, PAGE = 4096, WORDS = LINE / 8, THREADS_MAX = 64 };
 enum {
@@ -112,6 +124,8 @@ struct worker {
     uint64_t *memory;
     size_t size;
 };
+
+typedef void work(struct worker *);
 
 static void worker_main(void *argument) {
     struct worker *w = argument;
@@ -377,6 +391,45 @@ static void rollback_is_exact(void **state) {
     assert_true(aborts > 20000);
 }
 
+/* Reads where the program writes, until it has ended: that aborts it, wherever it is, and changes
+ * nothing. */
+static void disturbs(struct worker *w) {
+    const struct program *p = (const struct program *)(const void *)w->memory;
+    uint64_t random = w->index * 99 + w->size;
+    for (unsigned i = 0; w->memory[0] != 0 && i < 1000000; i++) {
+        (void)load(&p->heap[next_random(&random) % HEAP_WORDS]);
+        spend(next_random(&random) % 200);
+        if (*(volatile uint64_t *)&w->memory[sizeof *p / 8] != 0)
+            break;
+    }
+}
+
+static void runs_disturbed(struct worker *w) {
+    runs_program(w);
+    w->memory[sizeof(struct program) / 8] = 1;
+}
+
+static void rollback_by_others_is_exact(void **state) {
+    (void)state;
+    uint64_t conflicts = 0, others = 0;
+    for (unsigned number = 0; number < 120; number++) {
+        struct worker w[3];
+        const uint64_t expected = run_program(number, NULL, &others);
+        open_with("i7-4770", "tick=1000ms");
+        struct program *p = (struct program *)(void *)memory_of(PAGE);
+        p->heap = memory_of(HEAP_WORDS * 8);
+        run(w, 3, (work *const[]){runs_disturbed, disturbs, disturbs}, 3, (uint64_t *)(void *)p,
+            number);
+        assert_int_equal(w[0].found, expected);
+        const struct machine_counters c = counted();
+        assert_int_equal(c.tx_commits, TRANSACTIONS);
+        conflicts += c.tx_aborts[MACHINE_TX_BY_CONFLICT] + c.tx_aborts[MACHINE_TX_BY_FALSE_SHARING];
+        machine->close();
+    }
+    print_message("           %llu conflicts\n", (unsigned long long)conflicts);
+    assert_true(conflicts > 3000);
+}
+
 /* ---- conflicts ------------------------------------------------------------------------------ */
 
 enum { TX_AT = 20000, OTHER_AT = 30000, TX_END = 40000 };
@@ -407,11 +460,15 @@ static void tx_reads(struct worker *w) {
 }
 
 static void reads_it(struct worker *w) {
+    spend_until(TX_AT - 5000);
+    (void)load(w->memory + 3);
     spend_until(OTHER_AT);
     w->found = load(w->memory);
 }
 
 static void writes_it(struct worker *w) {
+    spend_until(TX_AT - 5000);
+    store(w->memory + 3, 1); /* a sibling could hit from here on */
     spend_until(OTHER_AT);
     store(w->memory, 100);
 }
@@ -436,8 +493,6 @@ static void other_tx(struct worker *w) {
     store(w->memory + 1, 100); /* the same line, another word */
     machine_tx_end__sim();
 }
-
-typedef void work(struct worker *);
 
 /* The first is in a transaction when the second does its part.  Returns the first one's status. */
 static unsigned meet(work *tx, work *other, unsigned second_cpu, struct worker w[2]) {
@@ -486,6 +541,152 @@ static void isolation_is_strong(void **state) {
                 machine->close();
             }
         }
+}
+
+static uint64_t *other_name; /* of the same page */
+
+/* Reads a line, and then so many that it is in the L3 only. */
+static void tx_reads_much(struct worker *w) {
+    uint64_t *much = w->memory + PAGE / 8;
+    for (unsigned line = 0; line < 8192; line++)
+        (void)load(&much[line * WORDS]);
+    w->status = machine_tx_begin__sim();
+    if (w->status != MACHINE_TX_STARTED)
+        return;
+    (void)load(w->memory);
+    for (unsigned line = 0; line < 8192; line++)
+        (void)load(&much[line * WORDS]);
+    spend_until(2000000);
+    w->found = load(w->memory);
+    machine_tx_end__sim();
+}
+
+static void writes_later(struct worker *w) {
+    spend_until(1500000);
+    if (w->size == 1)
+        (void)load(w->memory + 1); /* nobody else has it: this gets the right to write */
+    store(w->size == 2 ? other_name : w->memory, 100);
+}
+
+static void reads_beyond_the_l2_are_isolated(void **state) {
+    (void)state;
+    for (size_t how = 0; how < 3; how++) {
+        struct worker w[2];
+        open_with("i7-4770", "tick=1000ms");
+        const int object = machine_object_open__sim("pages", PAGE);
+        uint64_t *memory = machine_reserve__sim(8192 * LINE + PAGE, MACHINE_READ_WRITE);
+        other_name = machine_reserve__sim(PAGE, MACHINE_READ_WRITE);
+        assert_true(machine_map__sim(memory, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        assert_true(machine_map__sim(other_name, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        store(memory, 5);
+        run(w, 2, (work *const[]){tx_reads_much, writes_later}, 2, memory, how);
+        assert_int_equal(w[0].status, CONFLICT);
+        (void)counted();
+        machine->close();
+    }
+}
+
+/* Accesses of several lines are made when the last one of them is there; until then others may
+ * get at the first ones. */
+enum { WIDE_BYTES = 16 * LINE };
+
+static void tx_looks_twice(struct worker *w) {
+    uint64_t random = w->index + 1;
+    while (w->memory[PAGE / 8] == 0) {
+        spend(next_random(&random) % 100); /* in no step with the others */
+        if (machine_tx_begin__sim() != MACHINE_TX_STARTED)
+            continue;
+        const uint64_t v = load(&w->memory[WORDS - 1]);
+        (void)load(&w->memory[WORDS]); /* the other line, so that its writer has to wait */
+        spend(200);
+        w->found += load(&w->memory[WORDS - 1]) != v;
+        machine_tx_end__sim();
+        w->more++;
+    }
+}
+
+static void tx_lies(struct worker *w) { /* what it writes is never there */
+    for (unsigned i = 0; w->memory[PAGE / 8] == 0; i++)
+        if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+            store(&w->memory[WORDS - 1 + i % 16 * WORDS], 666);
+            spend(100);
+            machine_tx_abort__sim(1);
+        } else {
+            w->more++;
+            spend(50);
+        }
+}
+
+static void writes_wide(struct worker *w) {
+    static uint64_t pattern[WIDE_BYTES / 8];
+    for (unsigned i = 0; i < 10000; i++) {
+        char *end_of_line = (char *)w->memory + LINE - 4;
+        const uint64_t value = i * UINT64_C(0x100000001);
+        switch (i % 8) {
+        case 0:
+            for (unsigned k = 0; k < WIDE_BYTES / 8; k++)
+                pattern[k] = i;
+            sim_memcpy(w->memory, pattern, WIDE_BYTES);
+            break;
+        case 1:
+            sim_memset(w->memory, (int)i, WIDE_BYTES);
+            break;
+        default:
+            __tsan_unaligned_write8(end_of_line);
+            memcpy(end_of_line, &value, sizeof value);
+        }
+        spend(i * 7 % 400);
+    }
+    w->memory[PAGE / 8] = 1;
+}
+
+static void reads_wide(struct worker *w) {
+    uint64_t copy[WIDE_BYTES / 8];
+    for (unsigned i = 0; i < 3000; i++) {
+        sim_memcpy(copy, w->memory, WIDE_BYTES);
+        for (unsigned k = 0; k < WIDE_BYTES / 8; k++)
+            w->found += copy[k] == 666;
+        spend(i * 7 % 900);
+    }
+    w->memory[PAGE / 8] = 1;
+}
+
+static void wide_accesses_are_isolated(void **state) {
+    (void)state;
+    static work *const kinds[2][2] = {{tx_looks_twice, writes_wide}, {tx_lies, reads_wide}};
+    for (unsigned i = 0; i < 2; i++) {
+        struct worker w[4];
+        open_with("i7-4770", "");
+        run(w, 4, (work *const[]){kinds[i][0], kinds[i][1], kinds[i][0], kinds[i][0]}, 4,
+            memory_of(2 * PAGE), 0);
+        for (unsigned k = 0; k < 4; k++)
+            assert_int_equal(w[k].found, 0);
+        assert_true(w[0].more > 1000);
+        machine->close();
+    }
+}
+
+static void aborts_a_store(struct worker *w) {
+    store(w->memory, 1);
+    uint64_t start = sim_cpu_now->clock;
+    (void)load(w->memory);
+    w->found = sim_cpu_now->clock - start; /* a hit in the L1 */
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        store(w->memory, 2);
+        machine_tx_abort__sim(1);
+    }
+    start = sim_cpu_now->clock;
+    (void)load(w->memory);
+    w->more = sim_cpu_now->clock - start; /* and in the L2 */
+}
+
+static void aborted_stores_leave_the_l1(void **state) {
+    (void)state;
+    open_with("i7-4770", "overlap=0");
+    const struct worker w = run_one(aborts_a_store, memory_of(PAGE), 0);
+    assert_int_equal(w.found, 4 * SIM_TICKS);
+    assert_int_equal(w.more, 12 * SIM_TICKS);
+    machine->close();
 }
 
 static void policies_decide_between_transactions(void **state) {
@@ -1203,6 +1404,46 @@ static void blocks_belong_to_one_thread_at_a_time(void **state) {
     machine->close();
 }
 
+/* Blocks of 40 bytes lie 48 apart: the second and the third share a line, and the word in front of
+ * the second, which is all that its free uses, lies in another one. */
+static uint64_t *volatile neighbour;
+
+static void aborts_beside(struct worker *w) {
+    (void)w;
+    spend_until(TX_AT);
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        store(neighbour, 1);
+        spend_until(TX_END);
+        machine_tx_abort__sim(1);
+    }
+}
+
+static void frees_beside(struct worker *w) {
+    uint64_t *block[4];
+    for (unsigned i = 0; i < 4; i++) {
+        block[i] = machine_alloc__sim(40);
+        store(block[i], UINT64_MAX);
+    }
+    assert_int_equal((uintptr_t)block[1] % LINE, 0);
+    neighbour = block[2];
+    spend_until(OTHER_AT);
+    machine_free__sim(block[3]);
+    machine_free__sim(block[1]);
+    spend_until(TX_END + 5000);
+    w->found = machine_alloc__sim(40) == block[1];
+    w->found += machine_alloc__sim(40) == block[3];
+}
+
+static void free_lists_survive_aborts_beside_them(void **state) {
+    (void)state;
+    struct worker w[2];
+    open_with("i7-4770", "");
+    (void)meet(aborts_beside, frees_beside, 1, w);
+    assert_int_equal(w[1].found, 2);
+    assert_int_equal(counted().tx_aborts[MACHINE_TX_BY_EXPLICIT], 1);
+    machine->close();
+}
+
 /* ---- stacks --------------------------------------------------------------------------------- */
 
 static uint64_t *volatile lent; /* a word on a thread's stack */
@@ -1237,6 +1478,151 @@ static void what_others_write_on_a_stack_is_kept(void **state) {
     machine->close();
 }
 
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+static int object;
+
+static void writes_other_name(struct worker *w) {
+    if (w->size == 1) /* its page has been touched before */
+        (void)load(other_name + WORDS);
+    spend_until(OTHER_AT);
+    store(other_name, 100);
+}
+
+static void punches(struct worker *w) {
+    (void)w;
+    spend_until(OTHER_AT);
+    machine_object_punch__sim(object, 0, PAGE);
+}
+
+static void maps_over(struct worker *w) {
+    spend_until(OTHER_AT);
+    assert_true(machine_map_anonymous__sim(w->memory, PAGE, MACHINE_READ_WRITE));
+    store(w->memory, 100);
+}
+
+static void writes_object(struct worker *w) {
+    static const uint64_t value = 100;
+    (void)w;
+    spend_until(OTHER_AT);
+    assert_true(machine_object_write__sim(object, 0, &value, sizeof value));
+}
+
+static void zeroes(struct worker *w) {
+    spend_until(OTHER_AT);
+    assert_true(machine_zero_pages__sim(w->memory, PAGE));
+}
+
+/* The page is known by two names; the transaction uses one, and then something happens. */
+static void pages_are_isolated_by_all_their_names(void **state) {
+    (void)state;
+    static const struct {
+        work *tx, *other;
+        bool anonymous;
+        uint64_t after;
+    } cases[] = {
+        {tx_reads, writes_other_name, false, 100},
+        {tx_writes, writes_other_name, false, 100},
+        {tx_writes, punches, false, 0},
+        {tx_writes, maps_over, false, 100},
+        {tx_writes, maps_over, true, 100},
+        {tx_writes, zeroes, true, 0},
+        {tx_writes, writes_object, false, 100},
+        {tx_reads, writes_object, false, 100},
+    };
+    for (unsigned i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct worker w[2];
+        struct machine_thread *threads[2];
+        open_with("i7-4770", "");
+        object = machine_object_open__sim("pages", 4 * PAGE);
+        assert_true(object > 0);
+        uint64_t *memory = machine_reserve__sim(PAGE, MACHINE_READ_WRITE);
+        other_name = machine_reserve__sim(PAGE, MACHINE_READ_WRITE);
+        if (!cases[i / 2].anonymous)
+            assert_true(machine_map__sim(memory, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        assert_true(machine_map__sim(other_name, PAGE, object, 0, MACHINE_READ_WRITE, false));
+        store(memory, 5); /* touched */
+        memory[1] = 77;
+        for (unsigned k = 0; k < 2; k++) {
+            w[k] = (struct worker){.fn = k == 0 ? cases[i / 2].tx : cases[i / 2].other,
+                                   .memory = memory,
+                                   .size = i % 2};
+            threads[k] = machine->spawn(k, worker_main, &w[k]);
+        }
+        for (unsigned k = 0; k < 2; k++)
+            machine->join(threads[k]);
+        assert_int_not_equal(w[0].status, MACHINE_TX_STARTED);
+        assert_int_equal(memory[0], cases[i / 2].after);
+        work *const other = cases[i / 2].other;
+        const bool same = other == writes_other_name || other == writes_object;
+        assert_int_equal(memory[1], same ? 77 : 0);
+        (void)counted();
+        machine->close();
+    }
+}
+
+static unsigned faults_caught;
+static bool opens_page(uintptr_t address) {
+    faults_caught++;
+    return machine_map_anonymous__sim((void *)(address & ~(uintptr_t)(PAGE - 1)), PAGE,
+                                      MACHINE_READ_WRITE);
+}
+
+static void uses_closed_page(struct worker *w) {
+    machine_catch_faults__sim(opens_page);
+    for (unsigned i = 0; i < 3; i++) {
+        w->status = machine_tx_begin__sim();
+        if (w->status == MACHINE_TX_STARTED) {
+            store(w->memory, 1);
+            machine_tx_end__sim();
+        }
+        assert_int_equal(w->status, 0);
+        assert_int_equal(faults_caught, 0);
+    }
+    store(w->memory, 2);
+    assert_int_equal(faults_caught, 1);
+    w->status = machine_tx_begin__sim();
+    if (w->status == MACHINE_TX_STARTED) {
+        store(w->memory, 3);
+        machine_tx_end__sim();
+    }
+}
+
+static void faults_are_suppressed(void **state) {
+    (void)state;
+    open_with("i7-4770", "");
+    faults_caught = 0;
+    uint64_t *memory = machine_reserve__sim(PAGE, MACHINE_NO_ACCESS);
+    const struct worker w = run_one(uses_closed_page, memory, 0);
+    assert_int_equal(w.status, MACHINE_TX_STARTED);
+    assert_int_equal(memory[0], 3);
+    assert_int_equal(counted().tx_aborts[MACHINE_TX_BY_FAULT], 3);
+    machine->close();
+}
+
+static void sets_gs(struct worker *w) {
+    assert_true(machine_set_gs__sim(w->memory));
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        assert_true(machine_set_gs__sim(w->memory + WORDS));
+        assert_ptr_equal((void *)sim_cpu_now->gs, w->memory + WORDS);
+        machine_tx_abort__sim(1);
+    }
+    assert_ptr_equal((void *)sim_cpu_now->gs, w->memory);
+    uint64_t first; /* the processor's, too */
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(first));
+    w->found = first;
+}
+
+static void gs_comes_back(void **state) {
+    (void)state;
+    open_with("i7-4770", "");
+    uint64_t *memory = memory_of(PAGE);
+    memory[0] = 41;
+    memory[WORDS] = 42;
+    assert_int_equal(run_one(sets_gs, memory, 0).found, 41);
+    machine->close();
+}
+
 /* ---- determinism ---------------------------------------------------------------------------- */
 
 static uint64_t fingerprint(void) {
@@ -1265,7 +1651,11 @@ int main(void) {
         cmocka_unit_test(costs_are_the_profiles),
         cmocka_unit_test(availability_is_the_profiles),
         cmocka_unit_test(rollback_is_exact),
+        cmocka_unit_test(rollback_by_others_is_exact),
         cmocka_unit_test(isolation_is_strong),
+        cmocka_unit_test(reads_beyond_the_l2_are_isolated),
+        cmocka_unit_test(wide_accesses_are_isolated),
+        cmocka_unit_test(aborted_stores_leave_the_l1),
         cmocka_unit_test(policies_decide_between_transactions),
         cmocka_unit_test(the_oldest_wins_when_it_asks),
         cmocka_unit_test(aborts_are_told_with_their_aggressor),
@@ -1285,7 +1675,11 @@ int main(void) {
         cmocka_unit_test(every_status_can_be_injected_everywhere),
         cmocka_unit_test(allocation_is_transactional),
         cmocka_unit_test(blocks_belong_to_one_thread_at_a_time),
+        cmocka_unit_test(free_lists_survive_aborts_beside_them),
         cmocka_unit_test(what_others_write_on_a_stack_is_kept),
+        cmocka_unit_test(pages_are_isolated_by_all_their_names),
+        cmocka_unit_test(faults_are_suppressed),
+        cmocka_unit_test(gs_comes_back),
         cmocka_unit_test(runs_repeat_themselves),
     };
     machine = machine_find("sim");

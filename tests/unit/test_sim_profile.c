@@ -387,6 +387,12 @@ static void files_that_are_refused(void **state) {
     file_refused("l1.replacement.value", "1", "l1.replacement: value is a number", "lru");
     file_refused("htm.present.value", "1", "htm.present: value is a number", "true or false");
     file_refused("htm", NULL, "htm is missing", "present, policy");
+    file_refused("htm", "{\"value\": true, \"unit\": \"flag\", \"source\": \"x\"}",
+                 "htm.value is true", "must be false");
+    file_refused("htm", "{\"value\": false, \"unit\": \"flag\"}", "htm.source is missing",
+                 "a string");
+    file_refused("htm", "{\"value\": false, \"unit\": \"flag\", \"source\": \"x\", \"y\": 1}",
+                 "unknown key 'htm.y'", "value");
     file_refused("htm.policy.value", "\"eager\"", "htm.policy: is 'eager'",
                  "must be requester, responder or oldest");
     file_refused("htm.begin", NULL, "htm.begin is missing", "\"cycles\"");
@@ -397,6 +403,22 @@ static void files_that_are_refused(void **state) {
     file_refused("hypothetical", NULL, "hypothetical is missing", "true or false");
     file_refused("hypothetical", "true", "title is", "must say 'hypothetical machine'");
     file_refused("l3.latency.value", "5", "l3.latency: is 5 cycles", "at least l2.latency");
+}
+
+static void a_flag_stands_for_no_hardware_transactions(void **state) {
+    (void)state;
+    write_changed("htm", "{\"value\": false, \"unit\": \"flag\", \"source\": \"none\"}");
+    const struct sim_profile i7 = loaded("i7-4770", ""), without = loaded(path, ""),
+                             with = loaded(path, "htm.present=true");
+    assert_false(without.htm.present);
+    assert_memory_equal(&with.htm, &i7.htm, sizeof i7.htm);
+    char why[1024];
+    char *text = sim_profile_resolve(path, NULL, 0, why, sizeof why);
+    assert_non_null(text);
+    write_text(text); /* in full */
+    free(text);
+    const struct sim_profile again = loaded(path, "");
+    assert_memory_equal(&again, &without, sizeof again);
 }
 
 static void what_cannot_be_found_is_refused(void **state) {
@@ -457,6 +479,7 @@ int main(void) {
         cmocka_unit_test(from_one_to_1024_hardware_threads),
         cmocka_unit_test(overrides_that_are_refused),
         cmocka_unit_test(files_that_are_refused),
+        cmocka_unit_test(a_flag_stands_for_no_hardware_transactions),
         cmocka_unit_test(what_cannot_be_found_is_refused),
         cmocka_unit_test(a_file_is_read_as_what_is_built_in),
         cmocka_unit_test(a_resolved_profile_is_a_file_of_the_same_machine),
