@@ -24,10 +24,19 @@ enum tm_cause {
     TM_UNKNOWN,     /* the runtime does not say (libitm) */
     TM_WRITE_WRITE, /* another block owns an object that this one wants to write */
     TM_WRITE_READ,  /* another block writes, or has written, an object that this one has read */
+    /* Hardware transactions, by the status of the abort. */
+    TM_CONFLICT,    /* another thread touched a line that this one holds */
+    TM_CAPACITY,    /* more lines than the caches can hold for it */
+    TM_OTHER,       /* the status names no cause: an interrupt, a fault, a system call, PAUSE... */
+    TM_LOCK_BUSY,   /* the lock that was elided is taken */
+    TM_IRREVOCABLE, /* tm_irrevocable, which hardware cannot promise */
     TM_CAUSES
 };
 #define TM_CAUSE_NAMES                                                                             \
-    { "validation", "explicit", "unknown", "write_write", "write_read" }
+    {                                                                                              \
+        "validation", "explicit", "unknown", "write_write", "write_read", "conflict", "capacity",  \
+            "other", "lock_busy", "irrevocable"                                                    \
+    }
 
 /*
  * Counters of one thread since it attached.  `commits` counts outermost blocks; a block that waited
@@ -45,7 +54,13 @@ struct tm_stats {
     uint64_t writes;       /* distinct words written by committed blocks */
     uint64_t read_set_max; /* entries, of committed blocks */
     uint64_t write_set_max;
-    uint64_t wasted_ns; /* time in executions that were thrown away; only while `timed` */
+    /* Lemming cascades of lock elision: runs of blocks that took the lock for no other reason than
+     * that the one before had it. */
+    uint64_t cascades;           /* that began */
+    uint64_t cascade_blocks;     /* that were part of one, the first of each not counted */
+    uint64_t cascade_blocks_max; /* of one cascade */
+    uint64_t wasted_ns;          /* time in executions that were thrown away; only while `timed` */
+    uint64_t lock_ns; /* time in blocks under the lock that was to be elided; only while `timed` */
     bool counts_accesses;
 };
 

@@ -91,7 +91,8 @@ struct tm_engine {
     unsigned max_threads; /* 1 for an engine without any synchronisation */
     bool rollback;        /* a block's writes can be undone: tm_abort_restart after a write works */
     bool unsafe;          /* wrong results are expected outcomes (nosync): contain it */
-    bool race_free;       /* claims freedom from data races in C11's terms: TSan build applies */
+    bool transactional_hardware; /* runs where the machine has hardware transactions only */
+    bool race_free; /* claims freedom from data races in C11's terms: TSan build applies */
     const char
         *process_env; /* "VAR:option": the option's value must stand in the environment before
                          the process starts, so each value needs a process of its own; or NULL */

@@ -160,9 +160,13 @@ TM_INLINE void tm_block_check(const struct tm_block *block) {
     for (int tm_inside_ = (tm_blocking_enter(self_), 1); tm_inside_;                               \
          tm_blocking_leave(self_), tm_inside_ = 0)
 
+#if !defined(TM_THREAD) /* engines whose `self` is more than a pointer to its thread define it */
+#define TM_THREAD(self) (self)
+#endif
+
 /* Number of the calling thread among those of the measurement, 0 .. threads-1. */
 TM_INLINE unsigned tm_index(const struct tm_thread *self) {
-    return ((const struct tm_common *)self)->index;
+    return ((const struct tm_common *)TM_THREAD(self))->index;
 }
 
 /* ---- random numbers ------------------------------------------------------------------------ */

@@ -272,7 +272,12 @@ static void add_stats(struct tm_stats *sum, const struct tm_stats *s) {
         sum->read_set_max = s->read_set_max;
     if (s->write_set_max > sum->write_set_max)
         sum->write_set_max = s->write_set_max;
+    sum->cascades += s->cascades;
+    sum->cascade_blocks += s->cascade_blocks;
+    if (s->cascade_blocks_max > sum->cascade_blocks_max)
+        sum->cascade_blocks_max = s->cascade_blocks_max;
     sum->wasted_ns += s->wasted_ns;
+    sum->lock_ns += s->lock_ns;
     sum->counts_accesses |= s->counts_accesses;
 }
 
@@ -384,6 +389,8 @@ static uint64_t host_now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
+const char *const cell_transaction_causes[MACHINE_TX_CAUSES] = {MACHINE_TX_CAUSE_NAMES};
+
 bool cell_measure(const struct cell_request *request, struct cell_sample *sample) {
     const struct tm_engine *engine = request->cell->engine;
     memset(sample, 0, sizeof *sample);
@@ -415,6 +422,10 @@ bool cell_measure(const struct cell_request *request, struct cell_sample *sample
         sample->accesses = counters.accesses;
         sample->switches = counters.switches;
         sample->instructions = counters.instructions;
+        sample->transactions = (struct cell_transactions){.begins = counters.tx_begins,
+                                                          .commits = counters.tx_commits,
+                                                          .wasted_ns = counters.tx_wasted_ns};
+        memcpy(sample->transactions.aborts, counters.tx_aborts, sizeof counters.tx_aborts);
         request->machine->close();
         sample->host_ns = host_now_ns() - host_start_ns;
     }

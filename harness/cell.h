@@ -48,7 +48,15 @@ struct cell_sample {
      * runs. */
     uint64_t host_ns, accesses, switches;
     uint64_t instructions; /* simulated ones, setup and verification included; not recorded */
+    /* Hardware transactions as the simulated machine counts them, from its start to its end. */
+    struct cell_transactions {
+        uint64_t begins, commits, wasted_ns;
+        uint64_t aborts[MACHINE_TX_CAUSES];
+    } transactions;
 };
+
+/* In the order of the causes; in files and tables. */
+extern const char *const cell_transaction_causes[MACHINE_TX_CAUSES];
 
 /*
  * Runs setup, the threads, verify and teardown once.  Returns sample->ok.  Not thread-safe: one

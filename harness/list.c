@@ -43,14 +43,16 @@ static const struct cli_command command = {
         "  allcores list engines --json | jq -r '.engines[].name'\n"
         "\n"
         "JSON: {\"engines\": [{\"name\", \"help\", \"stands_for\",\n"
-        "  \"available\": {MACHINE: true or the reason why not},\n"
+        "  \"available\": {MACHINE: true or the reason why not; sim:PROFILE likewise where "
+        "profiles\n"
+        "  differ},\n"
         "  \"options\": [{\"name\", \"help\", \"type\", \"default\", \"min\", \"max\" or "
         "\"choices\"}]}]};\n"
         "workloads likewise; machines have \"available\", \"htm\" (true or the reason why not),\n"
         "\"max_threads\" and \"simulated\"; simulated ones have \"profiles\": run takes "
         "sim:PROFILE.\n"
-        "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
-        "\"hypothetical\".\n"
+        "profiles have \"name\", \"title\", \"threads\" (hardware threads), \"hypothetical\" "
+        "and \"htm\".\n"
         "experiments have \"name\", \"title\", \"question\", \"expect\" (what one should see), "
         "\"machine\",\n"
         "\"cells\" (how many) and \"available\" (true or the reason why it cannot run).\n"
@@ -132,6 +134,24 @@ static bool put_params(json_t *object, const struct tm_param *params) {
     return true;
 }
 
+/* Of an engine that needs hardware transactions, each profile of a simulated machine by itself. */
+static bool put_profile_availability(json_t *available, const struct tm_engine *engine,
+                                     const struct machine *machine) {
+    if (!machine->simulated || !engine->transactional_hardware)
+        return true;
+    for (const char *const *p = machine->profiles(); *p != NULL; p++) {
+        struct machine_description description;
+        char why[SPEC_WHY_SIZE], place[SPEC_WHY_SIZE];
+        snprintf(place, sizeof place, "%s:%s", machine->name, *p);
+        if (!machine->describe(*p, NULL, 0, &description, why, sizeof why) ||
+            !put(available, place,
+                 true_or_reason(
+                     spec_unavailable(engine, machine, spec_htm_unavailable(&description)))))
+            return false;
+    }
+    return true;
+}
+
 static bool put_engines(json_t *list) {
     const char *names[SPEC_NAMES_MAX + 1];
     spec_engine_names(names);
@@ -144,7 +164,9 @@ static bool put_engines(json_t *list) {
             !put(object, "available", available))
             return false;
         for (const struct machine *const *m = machines_all(); *m != NULL; m++)
-            if (!put(available, (*m)->name, true_or_reason(spec_unavailable(engine, *m))))
+            if (!put(available, (*m)->name,
+                     true_or_reason(spec_unavailable(engine, *m, (*m)->htm_unavailable()))) ||
+                !put_profile_availability(available, engine, *m))
                 return false;
         if (!put_params(object, engine->options))
             return false;
@@ -199,13 +221,22 @@ static bool put_profiles_of_machines(json_t *list) {
     for (const char *const *n = sim_profile_names(); *n != NULL; n++) {
         struct sim_profile profile;
         char why[SPEC_WHY_SIZE];
+        struct machine_description description = {.htm_unavailable = ""};
+        const struct machine *machine = machine_find("sim");
         json_t *object = append_object(list);
+        if (machine != NULL)
+            (void)machine->describe(*n, NULL, 0, &description, why, sizeof why);
         /* They are compiled in, and a test loads each of them. */
         if (object == NULL || !sim_profile_load(*n, NULL, 0, &profile, why, sizeof why) ||
             !put(object, "name", json_string(profile.name)) ||
             !put(object, "title", json_string(profile.title)) ||
             !put(object, "threads", json_integer(sim_profile_threads(&profile))) ||
-            !put(object, "hypothetical", json_boolean(profile.hypothetical)))
+            !put(object, "hypothetical", json_boolean(profile.hypothetical)) ||
+            !put(object, "htm",
+                 true_or_reason(machine == NULL ? "no simulated machine is built"
+                                : description.htm_unavailable[0] != '\0'
+                                    ? description.htm_unavailable
+                                    : NULL)))
             return false;
     }
     return true;
@@ -288,6 +319,7 @@ static void print_profile(const json_t *entry) {
            string_of(entry, "name"), string_of(entry, "title"),
            json_integer_value(json_object_get(entry, "threads")),
            json_is_true(json_object_get(entry, "hypothetical")) ? ", hypothetical machine" : "");
+    print_availability("hardware transactions", json_object_get(entry, "htm"));
 }
 
 static void print_experiment(const json_t *entry) {
@@ -321,7 +353,10 @@ static void print_entry(json_t *entry) {
             print_availability(json_object_iter_key(i), json_object_iter_value(i));
     } else if (available != NULL) { /* a machine */
         print_availability("threads", available);
-        print_availability("hardware transactions", json_object_get(entry, "htm"));
+        if (json_object_get(entry, "profiles") == NULL)
+            print_availability("hardware transactions", json_object_get(entry, "htm"));
+        else
+            printf("      hardware transactions: as the profile says (list profiles)\n");
         printf("      at most %" JSON_INTEGER_FORMAT " threads\n",
                json_integer_value(json_object_get(entry, "max_threads")));
         const json_t *profiles = json_object_get(entry, "profiles");

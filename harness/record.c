@@ -212,11 +212,27 @@ static const struct field fields[] = {
     FIELD("read_set_max", stats.read_set_max),
     FIELD("write_set_max", stats.write_set_max),
     FIELD("wasted_ns", stats.wasted_ns),
+    OPTIONAL_FIELD("cascades", stats.cascades),
+    OPTIONAL_FIELD("cascade_blocks", stats.cascade_blocks),
+    OPTIONAL_FIELD("cascade_blocks_max", stats.cascade_blocks_max),
+    OPTIONAL_FIELD("lock_ns", stats.lock_ns),
     OPTIONAL_FIELD("host_ns", host_ns),
     OPTIONAL_FIELD("accesses", accesses),
     OPTIONAL_FIELD("switches", switches),
+    OPTIONAL_FIELD("tx_begins", transactions.begins),
+    OPTIONAL_FIELD("tx_commits", transactions.commits),
+    OPTIONAL_FIELD("tx_wasted_ns", transactions.wasted_ns),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
+
+json_t *transaction_aborts_to_json(const struct cell_transactions *t) {
+    json_t *obj = json_object();
+    bool ok = obj != NULL;
+    for (int c = 0; ok && c < MACHINE_TX_CAUSES; c++)
+        if (t->aborts[c] > 0)
+            ok = json_put(obj, cell_transaction_causes[c], json_u64(t->aborts[c]));
+    return complete(obj, ok);
+}
 
 /* Fills obj, which the caller owns. */
 static bool put_sample(json_t *obj, const struct cell_sample *s) {
@@ -236,6 +252,8 @@ static bool put_sample(json_t *obj, const struct cell_sample *s) {
         ok = json_put(aborts, cause_names[c], json_u64(s->stats.aborts[c]));
     ok = ok && json_object_set(obj, "aborts", aborts) == 0;
     json_decref(aborts);
+    if (ok && s->transactions.begins > 0)
+        ok = json_put(obj, "tx_aborts", transaction_aborts_to_json(&s->transactions));
     return ok && json_put(obj, "counts_accesses", json_boolean(s->stats.counts_accesses));
 }
 
@@ -282,6 +300,12 @@ static bool get_sample(const json_t *json, struct cell_sample *s, char *why, siz
     const json_t *aborts = json_object_get(json, "aborts");
     for (int c = 0; c < TM_CAUSES; c++)
         if (!get_u64(aborts, cause_names[c], &s->stats.aborts[c], why, why_size))
+            return false;
+    const json_t *by_hardware = json_object_get(json, "tx_aborts");
+    for (int c = 0; by_hardware != NULL && c < MACHINE_TX_CAUSES; c++)
+        if (json_object_get(by_hardware, cell_transaction_causes[c]) != NULL &&
+            !get_u64(by_hardware, cell_transaction_causes[c], &s->transactions.aborts[c], why,
+                     why_size))
             return false;
     const json_t *counts = json_object_get(json, "counts_accesses");
     if (!json_is_boolean(counts)) {

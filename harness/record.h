@@ -97,6 +97,8 @@ const char *record_kind_name(enum record_kind kind);
 const char *record_outcome_name(enum record_outcome outcome);
 
 json_t *sample_to_json(const struct cell_sample *sample);
+/* Causes that occurred -> counts; NULL when memory is out. */
+json_t *transaction_aborts_to_json(const struct cell_transactions *t);
 bool sample_from_json(const json_t *json, struct cell_sample *sample, char *why, size_t why_size);
 
 json_t *record_to_json(const struct record *record);

@@ -307,6 +307,7 @@ static bool put_ratio(const struct render *r, json_t *obj, const char *key, cons
 struct totals {
     struct tm_stats stats;
     uint64_t ops, ops_min, ops_max, rss_bytes;
+    struct cell_transactions transactions;
 };
 
 static struct totals total(const struct render *r, const struct view *v) {
@@ -334,6 +335,15 @@ static struct totals total(const struct render *r, const struct view *v) {
         if (s->stats.write_set_max > t.stats.write_set_max)
             t.stats.write_set_max = s->stats.write_set_max;
         t.stats.counts_accesses |= s->stats.counts_accesses;
+        t.stats.cascades += s->stats.cascades;
+        t.stats.cascade_blocks += s->stats.cascade_blocks;
+        if (s->stats.cascade_blocks_max > t.stats.cascade_blocks_max)
+            t.stats.cascade_blocks_max = s->stats.cascade_blocks_max;
+        t.transactions.begins += s->transactions.begins;
+        t.transactions.commits += s->transactions.commits;
+        t.transactions.wasted_ns += s->transactions.wasted_ns;
+        for (int c = 0; c < MACHINE_TX_CAUSES; c++)
+            t.transactions.aborts[c] += s->transactions.aborts[c];
     }
     return t;
 }
@@ -368,6 +378,18 @@ static json_t *wasted_ratio(const struct render *r, const struct view *v, const 
                      ((double)v->cell->threads * (double)w->sample.elapsed_ns));
 }
 
+/* Share of the interval during which somebody held the lock that was to be elided; as above. */
+static json_t *lock_ratio(const struct render *r, const struct view *v, const struct totals *t) {
+    if (!v->usable)
+        return json_null();
+    if (t->stats.fallbacks == 0)
+        return json_real(0);
+    const struct record *w = run_data_slot(r->data, v->index, 0, RECORD_WASTED);
+    if (w->outcome != RECORD_OK || w->sample.stats.lock_ns == 0)
+        return json_null();
+    return json_real((double)w->sample.stats.lock_ns / (double)w->sample.elapsed_ns);
+}
+
 static json_t *latency(const struct render *r, const struct view *v) {
     const struct record *l = run_data_slot(r->data, v->index, 0, RECORD_LATENCY);
     if (!v->usable || l->outcome != RECORD_OK)
@@ -393,6 +415,15 @@ static bool put_times(const struct render *r, json_t *obj, const struct view *v)
     return json_put(obj, "median_ns", json_real(e.value)) && json_put(obj, "ci95_ns", interval(&e));
 }
 
+/* What a simulated machine counted of its hardware transactions; left out where there were none. */
+static bool put_transactions(json_t *obj, const struct cell_transactions *t) {
+    return t->begins == 0 ||
+           json_put(obj, "hardware_transactions",
+                    json_pack("{s:I, s:I, s:I, s:o}", "begins", (json_int_t)t->begins, "commits",
+                              (json_int_t)t->commits, "wasted_ns", (json_int_t)t->wasted_ns,
+                              "aborts", transaction_aborts_to_json(t)));
+}
+
 static bool put_counters(const struct render *r, json_t *obj, const struct view *v) {
     const struct totals t = total(r, v);
     const struct tm_stats *s = &t.stats;
@@ -407,13 +438,17 @@ static bool put_counters(const struct render *r, json_t *obj, const struct view 
            json_put(obj, "writes", optional_u64(counts, s->writes)) &&
            json_put(obj, "read_set_max", optional_u64(counts, s->read_set_max)) &&
            json_put(obj, "write_set_max", optional_u64(counts, s->write_set_max)) &&
+           json_put(obj, "cascades", json_u64(s->cascades)) &&
+           json_put(obj, "cascade_blocks", json_u64(s->cascade_blocks)) &&
+           json_put(obj, "cascade_blocks_max", json_u64(s->cascade_blocks_max)) &&
            json_put(obj, "wasted_ratio", wasted_ratio(r, v, &t)) &&
+           json_put(obj, "lock_ratio", lock_ratio(r, v, &t)) &&
            json_put(obj, "ops_per_thread",
                     v->ok == 0 ? json_null()
                                : json_pack("{s:I, s:I}", "min", (json_int_t)t.ops_min, "max",
                                            (json_int_t)t.ops_max)) &&
            json_put(obj, "rss_bytes", optional_u64(v->ok > 0, t.rss_bytes)) &&
-           json_put(obj, "latency_ns", latency(r, v));
+           json_put(obj, "latency_ns", latency(r, v)) && put_transactions(obj, &t.transactions);
 }
 
 /* What only simulated cells have: samples are seeds, and so is what an interval is over. */

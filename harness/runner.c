@@ -193,6 +193,15 @@ static void tell_simulation(const json_t *simulation) {
             json_number_value(json_object_get(simulation, "switches")));
 }
 
+/* Is there a cell that a simulated machine could run, having what this computer lacks? */
+static bool lacks_transactions(const struct plan *plan) {
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->cells[i].unavailable != NULL && !plan_cell_simulated(&plan->cells[i]) &&
+            plan->cells[i].engine_plugin->transactional_hardware)
+            return true;
+    return false;
+}
+
 static int render(const struct plan *plan, const struct run_data *data, json_t *context,
                   struct journal *journal) {
     char why[JOURNAL_WHY_SIZE];
@@ -215,7 +224,9 @@ static int render(const struct plan *plan, const struct run_data *data, json_t *
     if (!plan->quiet)
         tell_simulation(json_object_get(context, "simulation"));
     if (v.unavailable == v.cells)
-        fprintf(stderr, "allcores: nothing of what was asked for can run here\n");
+        fprintf(stderr, "allcores: nothing of what was asked for can run here%s\n",
+                lacks_transactions(plan) ? "; for hardware transactions: --machine sim:i7-4770"
+                                         : "");
     return verdict_status(&v);
 }
 

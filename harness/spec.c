@@ -57,7 +57,17 @@ static bool same_variant(const char *a, const char *b) {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-const char *spec_unavailable(const struct tm_engine *engine, const struct machine *machine) {
+/* Of a cell's engine, where its machine can run.  An engine that needs hardware transactions knows
+ * of a simulated machine only once that is open. */
+static const char *engine_unavailable(const struct tm_engine *engine, const struct machine *machine,
+                                      const char *htm) {
+    if (engine->transactional_hardware && (htm != NULL || machine->simulated))
+        return htm;
+    return engine->unavailable != NULL ? engine->unavailable() : NULL;
+}
+
+const char *spec_unavailable(const struct tm_engine *engine, const struct machine *machine,
+                             const char *htm) {
     const char *reason = machine->unavailable != NULL ? machine->unavailable() : NULL;
     if (reason != NULL)
         return reason;
@@ -65,10 +75,15 @@ const char *spec_unavailable(const struct tm_engine *engine, const struct machin
         if (strcmp((*c)->machine, machine->name) == 0 &&
             strcmp((*c)->engine->name, engine->name) == 0 &&
             same_variant((*c)->engine->variant, engine->variant))
-            return (*c)->engine->unavailable != NULL ? (*c)->engine->unavailable() : NULL;
+            return engine_unavailable((*c)->engine, machine, htm);
     if (machine->simulated && engine->not_simulated != NULL)
         return engine->not_simulated;
     return "not compiled for this machine";
+}
+
+const char *spec_htm_unavailable(const struct machine_description *description) {
+    return description->htm_unavailable[0] != '\0' ? "the profile has no hardware transactions"
+                                                   : NULL;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */
@@ -424,6 +439,7 @@ struct place {
     const struct machine *machine;
     char *name; /* "native" or "sim:PROFILE"; owned */
     bool hypothetical;
+    const char *htm_unavailable; /* why it has no hardware transactions, or NULL */
     unsigned *threads;
     size_t thread_counts;
 };
@@ -467,7 +483,7 @@ static bool make_cell(struct plan_cell *cell, const struct item *workload,
         cell->workload_plugin = cell->cell->workload;
         cell->engine_plugin = cell->cell->engine;
     }
-    cell->unavailable = spec_unavailable(cell->engine_plugin, machine);
+    cell->unavailable = spec_unavailable(cell->engine_plugin, machine, place->htm_unavailable);
     if (cell->unavailable == NULL && missing)
         cell->unavailable = "this build of allcores has no engine with these options";
     if (cell->unavailable == NULL && cell->cell == NULL)
@@ -583,8 +599,10 @@ static bool parse_place(const char *name, const struct plan *plan, struct place 
         return unknown_place(name, why, why_size);
     place->machine = machine;
     *processors = spec_processors();
-    if (!machine->simulated)
+    if (!machine->simulated) {
+        place->htm_unavailable = machine->htm_unavailable();
         return true;
+    }
     struct machine_description description;
     char detail[SPEC_WHY_SIZE / 2];
     if (!is_file(colon + 1) && !is_built_in(machine, colon + 1))
@@ -598,6 +616,7 @@ static bool parse_place(const char *name, const struct plan *plan, struct place 
         return REFUSE("--machine " SHOWN ": %s", name, detail);
     *processors = description.hardware_threads;
     place->hypothetical = description.hypothetical;
+    place->htm_unavailable = spec_htm_unavailable(&description);
     return true;
 }
 

@@ -53,7 +53,11 @@ size_t spec_workload_names(const char *names[SPEC_NAMES_MAX + 1]);
  * differ in the code they point to only.) */
 const struct tm_workload *spec_workload(const char *name);
 
-/* Why an engine variant cannot run on a machine (one line, static), or NULL. */
-const char *spec_unavailable(const struct tm_engine *engine, const struct machine *machine);
+/* Why an engine variant cannot run on a machine (one line, static), or NULL.  `htm`: why there are
+ * no hardware transactions, or NULL; of a simulated machine its profile decides. */
+const char *spec_unavailable(const struct tm_engine *engine, const struct machine *machine,
+                             const char *htm);
+/* That reason for a simulated machine. */
+const char *spec_htm_unavailable(const struct machine_description *description);
 
 #endif

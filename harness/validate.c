@@ -7,6 +7,7 @@
  * the JSON last.
  */
 #include "machine_command.h"
+#include "validate.h"
 
 #include "cell.h"
 #include "cli.h"
@@ -33,7 +34,7 @@
 #define VALIDATE_WORKLOADS "null,counter,bank,dict,txsize,intset,eventloop"
 #define VALIDATE_THREADS "1,2"
 
-enum { PROFILE, RESULTS, OUT, ENGINE, WORKLOAD, THREADS, REPETITIONS, OPTIONS };
+enum { PROFILE, RESULTS, OUT, HTM, ENGINE, WORKLOAD, THREADS, REPETITIONS, OPTIONS };
 
 static const struct cli_option options[] = {
     [PROFILE] = {"profile", "FILE.json|NAME",
@@ -47,6 +48,10 @@ static const struct cli_option options[] = {
              "it, and FILE.results.json when it is run;\n"
              "default: " OUTFILE_FOLDER "/<UTC time>.json, with --results: none",
              false},
+    [HTM] = {"htm", NULL,
+             "instead, kernels that find the limits of hardware transactions: on the\n"
+             "simulated profile (default: " VALIDATE_HTM_PROFILE "), and here if this CPU has RTM",
+             false},
     [ENGINE] = {"engine", "E[:k=v]...[,...]",
                 "default: " VALIDATE_ENGINES ",\nand c7 where it can be simulated", false},
     [WORKLOAD] = {"workload", "W[:k=v]...[,...]", "default: " VALIDATE_WORKLOADS, false},
@@ -57,7 +62,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_command command = {
     .name = "machine validate",
-    .usage = "machine validate [--profile FILE.json|NAME] [--results FILE.json] [--out FILE.json]",
+    .usage = "machine validate [--profile FILE.json|NAME] [--results FILE.json | --htm] [--out "
+             "FILE.json]",
     .about =
         "Runs engines and workloads on this computer and on a simulated one, and compares what "
         "the\n"
@@ -71,6 +77,7 @@ static const struct cli_command command = {
             "  allcores machine probe --out this.json\n"
             "  allcores machine validate --profile this.json --out validation.json\n"
             "  allcores machine validate --results validation.results.json\n"
+            "  allcores machine validate --htm --profile i7-4770 --out htm.json\n"
             "\n"
             "exit status: 0 compared, whatever the errors are; 1 a run failed or there is nothing\n"
             "to compare; 2 wrong usage or bad input (one line on stderr).\n",
@@ -477,8 +484,8 @@ static bool move(const char *folder, const char *from, const char *stem, const c
     return ok;
 }
 
-/* Everything beside `out`, by way of a folder of its own. */
-static bool write_files(const struct validation *v, const char *out) {
+bool validate_write(const char *out, bool (*write)(const void *context, const char *folder),
+                    const void *context) {
     static const char *const extensions[] = {".gp", ".svg", ".png", ".md",
                                              ".json"}; /* last: .json */
     char *stem = stem_of(out), *folder = NULL;
@@ -493,8 +500,7 @@ static bool write_files(const struct validation *v, const char *out) {
         free(stem);
         return false;
     }
-    ok = write_tables(v, folder, "v.md") && write_plot(v, folder, "v") &&
-         write_json(v, folder, "v.json");
+    ok = write(context, folder);
     for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
         char name[16];
         snprintf(name, sizeof name, "v%s", extensions[i]);
@@ -512,6 +518,12 @@ static bool write_files(const struct validation *v, const char *out) {
     free(folder);
     free(stem);
     return ok;
+}
+
+static bool write_files(const void *context, const char *folder) {
+    const struct validation *v = context;
+    return write_tables(v, folder, "v.md") && write_plot(v, folder, "v") &&
+           write_json(v, folder, "v.json");
 }
 
 /* ---- the run ------------------------------------------------------------------------------- */
@@ -610,7 +622,7 @@ static int compare(const char *results, const char *profile, const char *out) {
         status = EXIT_FAILED;
     } else {
         print_tables(stdout, &v);
-        if (out != NULL && !write_files(&v, out))
+        if (out != NULL && !validate_write(out, write_files, &v))
             status = EXIT_FAILED;
     }
     free(machine);
@@ -661,6 +673,11 @@ int machine_validate_main(int argc, char **argv) {
     int status;
     if (!cli_parse(&command, argc, argv, values, operands, &status))
         return status;
+    if (values[HTM] != NULL)
+        for (unsigned o = RESULTS; o <= REPETITIONS; o++)
+            if (o != OUT && o != HTM && values[o] != NULL)
+                return cli_error(command.name, "--%s has no meaning with --htm; leave it out",
+                                 options[o].name);
     if (values[RESULTS] != NULL)
         for (unsigned o = ENGINE; o <= REPETITIONS; o++)
             if (values[o] != NULL)
@@ -680,8 +697,9 @@ int machine_validate_main(int argc, char **argv) {
             return cli_error(command.name, "%s", why);
         }
     }
-    status = values[RESULTS] != NULL ? compare(values[RESULTS], profile, out)
-                                     : run_and_compare(values, profile, out);
+    status = values[HTM] != NULL       ? validate_htm(profile, out)
+             : values[RESULTS] != NULL ? compare(values[RESULTS], profile, out)
+                                       : run_and_compare(values, profile, out);
     free(out);
     free(profile);
     return status;

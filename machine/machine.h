@@ -129,6 +129,10 @@ static inline void machine_expect_store(const void *line) {
  * (0 is a legal one).  So the frame of its caller must still be live, as nobody restores one that
  * has returned.  Nesting is flat: an abort leads to the outermost begin.
  */
+/* NULL where transactions may commit, otherwise why not.  Simulated: of the profile that is open;
+ * without one, of no profile in particular, so NULL. */
+const char *machine_tx_unavailable(void);
+
 #define MACHINE_TX_STARTED (~0U)
 enum {
     MACHINE_TX_EXPLICIT = 1 << 0, /* machine_tx_abort; its code is in bits 31:24 */
@@ -185,7 +189,31 @@ struct machine_description {
     char title[128];
     bool hypothetical;         /* no such machine was ever sold: every label says so */
     unsigned hardware_threads; /* in all */
+    char htm_unavailable[96];  /* why it has no hardware transactions; "": it has */
 };
+
+/* Why a transaction of a simulated machine aborted, which the status only hints at. */
+enum machine_tx_cause {
+    MACHINE_TX_BY_CONFLICT,       /* another thread wanted a line of it */
+    MACHINE_TX_BY_FALSE_SHARING,  /* likewise, but no byte that either is known to have used */
+    MACHINE_TX_BY_READ_CAPACITY,  /* a line that was read left the caches that track it */
+    MACHINE_TX_BY_WRITE_CAPACITY, /* a line that was written left its cache, or the store cache is
+                                     full */
+    MACHINE_TX_BY_ASSOCIATIVITY,  /* likewise, though all that was written would fill half of it */
+    MACHINE_TX_BY_INTERRUPT,
+    MACHINE_TX_BY_SYSCALL,
+    MACHINE_TX_BY_FAULT, /* first touch of a page, or an inaccessible one */
+    MACHINE_TX_BY_PAUSE,
+    MACHINE_TX_BY_EXPLICIT, /* machine_tx_abort */
+    MACHINE_TX_BY_NESTING,  /* too deep */
+    MACHINE_TX_BY_NOTHING,  /* the profile's rate of spurious aborts */
+    MACHINE_TX_BY_INJECTION,
+    MACHINE_TX_CAUSES
+};
+/* In the order of the causes, for tables and files. */
+#define MACHINE_TX_CAUSE_NAMES                                                                     \
+    "conflict", "false_sharing", "read_capacity", "write_capacity", "associativity", "interrupt",  \
+        "syscall", "fault", "pause", "explicit", "nesting", "spurious", "injected"
 
 /* What a simulated machine did since it was opened. */
 struct machine_counters {
@@ -196,7 +224,21 @@ struct machine_counters {
     uint64_t transfers;   /* lines that came from another core's cache */
     uint64_t page_faults; /* first touches of a page */
     uint64_t switches; /* from one hardware thread to the next on the host: what simulating cost */
-    uint64_t context_switches; /* of the simulated operating system */
+    uint64_t context_switches;             /* of the simulated operating system */
+    uint64_t tx_begins, tx_commits;        /* hardware transactions, outermost */
+    uint64_t tx_aborts[MACHINE_TX_CAUSES]; /* begins that are in neither still run */
+    uint64_t tx_wasted_ns;                 /* in transactions that aborted */
+};
+
+/* Hardware transactions for the harness's kernels, which are not instrumented: machine_tx_* as
+ * functions, and what a simulated machine must be told before each access (NULL on a real one). */
+struct machine_transactions {
+    unsigned (*begin)(void);
+    void (*end)(void);
+    void (*abort)(void); /* with the code 1 */
+    void (*access)(const volatile void *address, size_t bytes, bool write);
+    void *(*alloc)(size_t bytes);
+    void (*free)(void *p);
 };
 
 struct machine {
@@ -215,8 +257,10 @@ struct machine {
     /* machine_wait and machine_wake, for the harness's start barrier. */
     bool (*wait)(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
     void (*wake)(_Atomic uint32_t *word, unsigned n);
-    /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason. */
+    /* Hardware transactions: NULL when a probe transaction committed, otherwise the reason.
+     * Simulated: as machine_tx_unavailable. */
     const char *(*htm_unavailable)(void);
+    const struct machine_transactions *transactions;
 
     /* ---- simulated machines only; all NULL and false on a real one --------------------------- */
 

@@ -15,7 +15,9 @@
  *
  * On the simulated machine a test runs on a small computer, every other seed on one with two
  * hardware threads, so that threads are preempted anywhere; real workloads run a tenth as long, and
- * tests that run by time a fifth.
+ * tests that run by time a fifth.  Of an engine of hardware transactions, which are slow to
+ * simulate, choices other than the default one are tested with four threads and one seed and not by
+ * time, and real workloads with four threads only.
  *
  * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
  * names its seed.
@@ -67,6 +69,7 @@ struct test {
     const struct machine *machine;
     union tm_value args[VALUES_MAX], options[VALUES_MAX];
     unsigned threads;
+    bool one_seed;        /* the second: on the computer with few hardware threads */
     uint64_t ops_factor;  /* multiplies the test's operations */
     char environment[64]; /* "VAR=value" that must be set before the process starts, or "" */
 };
@@ -155,7 +158,9 @@ static bool run_here(const struct test *t, char *why) {
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
     const uint64_t by_time = t->machine->simulated ? SIMULATED_SEEDS : 1;
     const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
-    const uint64_t begin = only_seed > 0 ? only_seed : 1, end = only_seed > 0 ? only_seed : seeds;
+    const bool one = t->one_seed && only_seed + first_seeds == 0;
+    const uint64_t begin = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : 1;
+    const uint64_t end = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : seeds;
     const time_t start_s = now_s();
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
@@ -389,6 +394,35 @@ static void apply(const struct tm_param *params, const char *arguments, union tm
     }
 }
 
+/* Why this engine cannot run on this machine, or NULL. */
+static const char *unavailable(const struct tm_engine *engine, const struct machine *machine) {
+    static struct machine_description description; /* of simulated_profile: the reason stays */
+    char why[CELL_WHY_SIZE];
+    if (!machine->simulated || !engine->transactional_hardware)
+        return engine->unavailable();
+    if (!machine->describe(simulated_profile, NULL, 0, &description, why, sizeof why))
+        return "the profile cannot be read";
+    return description.htm_unavailable[0] != '\0' ? description.htm_unavailable : NULL;
+}
+
+/* What is not tested is said once. */
+static void tell_unavailable(const struct tm_engine *engine, const struct machine *machine,
+                             const char *reason) {
+    static char told[32][NAME_SIZE];
+    char line[NAME_SIZE];
+    snprintf(line, sizeof line, "# skipped: %.30s on %.16s: %.60s", engine->name, machine->name,
+             reason);
+    for (unsigned i = 0; i < sizeof told / sizeof *told; i++) {
+        if (strcmp(told[i], line) == 0)
+            return;
+        if (told[i][0] == '\0') {
+            memcpy(told[i], line, sizeof line);
+            fprintf(stderr, "%s\n", line);
+            return;
+        }
+    }
+}
+
 /* Adds the tests of this workload on this engine with these options, for 1, 2 and 4 threads. */
 static void add_tests(const char *workload, const char *arguments, const char *engine,
                       const union tm_value *options, const char *option_text,
@@ -396,11 +430,22 @@ static void add_tests(const char *workload, const char *arguments, const char *e
     const struct tm_engine *variant = engine_variant(engine, options);
     const struct tm_cell *cell =
         variant == NULL ? NULL : cell_find(workload, engine, variant->variant, machine->name);
-    if (cell == NULL || machine->unavailable() != NULL || variant->unavailable() != NULL)
+    if (cell == NULL || machine->unavailable() != NULL)
         return;
+    const char *reason = unavailable(variant, machine);
+    if (reason != NULL) {
+        tell_unavailable(variant, machine, reason);
+        return;
+    }
     const char *name = is_conformance(cell->workload) ? workload + sizeof prefix - 1 : workload;
     for (unsigned threads = 1; threads <= 4; threads *= 2) {
         if (threads > variant->max_threads || (variant->unsafe && threads > 1))
+            continue;
+        const bool slow = machine->simulated && variant->transactional_hardware;
+        const bool chosen = option_text[0] != '\0';
+        if (slow && (chosen || !is_conformance(cell->workload)) && threads < 4)
+            continue;
+        if (slow && chosen && !is_conformance(cell->workload))
             continue;
         if (test_count == TESTS_MAX) {
             fprintf(stderr, "conformance: more than %d tests\n", TESTS_MAX);
@@ -408,6 +453,7 @@ static void add_tests(const char *workload, const char *arguments, const char *e
         }
         struct test *t = &tests[test_count++];
         *t = (struct test){.cell = cell, .machine = machine, .threads = threads, .ops_factor = 1};
+        t->one_seed = slow && chosen;
         snprintf(t->name, sizeof t->name, "%.24s%.40s/%.16s%.32s/threads:%u%s%.16s", name,
                  arguments, engine, option_text, threads,
                  strcmp(machine->name, "native") == 0 ? "" : "/",
@@ -420,6 +466,19 @@ static void add_tests(const char *workload, const char *arguments, const char *e
     }
 }
 
+/* Does the conformance test run for a time instead of a number of operations? */
+static bool by_time(const char *workload) {
+    const struct tm_workload *found = NULL;
+    for (const struct tm_cell *const *c = cells_all(); *c != NULL && found == NULL; c++)
+        if (strcmp((*c)->workload->name, workload) == 0)
+            found = (*c)->workload;
+    const struct tm_param *params = found == NULL ? NULL : found->params;
+    for (unsigned i = 0; params != NULL && params[i].name != NULL; i++)
+        if (strcmp(params[i].name, "interval_ms") == 0)
+            return true;
+    return false;
+}
+
 /* Default options, and every other choice of every option that is a choice. */
 static void add_engine(const char *workload, const char *arguments, const struct tm_engine *engine,
                        const struct machine *machine) {
@@ -430,6 +489,8 @@ static void add_engine(const char *workload, const char *arguments, const struct
         const struct tm_param *p = &engine->options[i];
         for (unsigned c = 0; p->type == TM_CHOICE && c < choice_count(p->choices); c++) {
             if (c == defaults[i].choice)
+                continue;
+            if (machine->simulated && engine->transactional_hardware && by_time(workload))
                 continue;
             union tm_value options[VALUES_MAX];
             memcpy(options, defaults, sizeof options);

@@ -51,24 +51,9 @@ static void gil_release(struct tm_thread *self) {
 
 /* ---- mode=section -------------------------------------------------------------------------- */
 
-enum { SECTION_SPINS = 200 }; /* with growing pauses, some ten microseconds: longer than a block */
+TM_COLD void tm_gil_contended(TM_SELF) { tm_section_contended(&tm_gil.lock); }
 
-TM_COLD void tm_gil_contended(TM_SELF) {
-    for (unsigned i = 0; i < SECTION_SPINS; i++) {
-        for (unsigned pause = 0; pause <= i / 16; pause++)
-            machine_cpu_relax();
-        if (atomic_load_explicit(&tm_gil.locked, memory_order_relaxed) == 0 &&
-            atomic_exchange_explicit(&tm_gil.locked, 1, memory_order_acquire) == 0)
-            return;
-    }
-    atomic_fetch_add(&tm_gil.sleepers, 1);
-    machine_heavy_barrier(); /* pairs with the light one in tm_end */
-    while (atomic_exchange_explicit(&tm_gil.locked, 1, memory_order_acquire) != 0)
-        machine_wait(&tm_gil.locked, 1, UINT64_MAX);
-    atomic_fetch_sub(&tm_gil.sleepers, 1);
-}
-
-TM_COLD void tm_gil_wake_sleeper(void) { machine_wake(&tm_gil.locked, 1); }
+TM_COLD void tm_gil_wake_sleeper(void) { machine_wake(&tm_gil.lock.locked, 1); }
 
 /* ---- both ---------------------------------------------------------------------------------- */
 
@@ -89,7 +74,7 @@ TM_COLD void tm_gil_attention(struct tm_thread *self) {
 static void lock_for_block(struct tm_thread *self) {
     if (!self->section) {
         gil_acquire(self);
-    } else if (atomic_exchange_explicit(&tm_gil.locked, 1, memory_order_acquire) != 0) {
+    } else if (!tm_section_try(&tm_gil.lock)) {
         tm_gil_contended(self);
     }
 }
@@ -97,10 +82,8 @@ static void lock_for_block(struct tm_thread *self) {
 static void unlock_for_block(struct tm_thread *self) {
     if (!self->section) {
         gil_release(self);
-    } else {
-        atomic_store(&tm_gil.locked, 0);
-        if (atomic_load(&tm_gil.sleepers) != 0)
-            tm_gil_wake_sleeper();
+    } else if (tm_section_release(&tm_gil.lock)) {
+        tm_gil_wake_sleeper();
     }
 }
 

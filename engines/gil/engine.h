@@ -19,12 +19,13 @@
  * Invariants
  * - mode=switch: outside of tm_blocking, tm_retry and suspend, the running thread's ticket equals
  *   tm_gil.serving.
- * - mode=section: tm_gil.locked is 1 exactly while some thread is inside an outermost block.
+ * - mode=section: tm_gil.lock.locked is 1 exactly while some thread is inside an outermost block.
  */
 #ifndef ALLCORES_GIL_ENGINE_H
 #define ALLCORES_GIL_ENGINE_H
 
 #include "../lib/checkpoint.h"
+#include "../lib/section_lock.h"
 
 enum {
     GIL_ASKED = 1,   /* a waiting thread wants the lock */
@@ -38,9 +39,7 @@ struct gil {
      * whoever serves the request.  A line of its own: it is read all the time, written seldom. */
     _Alignas(128) _Atomic uint32_t attention;
 
-    /* mode=section */
-    _Alignas(128) _Atomic uint32_t locked; /* 1 while held; a futex */
-    _Atomic uint32_t sleepers;             /* threads that sleep on `locked`, or are about to */
+    _Alignas(128) struct tm_section_lock lock; /* mode=section */
 
     /* mode=switch */
     _Alignas(128) _Atomic uint32_t next; /* the next ticket; taken by fetch-and-add */
@@ -125,13 +124,8 @@ TM_INLINE struct tm_block tm_begin(struct tm_thread *self) {
     if (block.outermost) {
         self->common.depth = 1;
         self->common.stats.commits++;
-        if (self->section) {
-            uint32_t unlocked = 0;
-            /* Acquire: pairs with the release in tm_end of the block before. */
-            if (tm_unlikely(!atomic_compare_exchange_strong_explicit(
-                    &tm_gil.locked, &unlocked, 1, memory_order_acquire, memory_order_relaxed)))
-                tm_gil_contended(self);
-        }
+        if (self->section && tm_unlikely(!tm_section_try(&tm_gil.lock)))
+            tm_gil_contended(self);
     }
     return block;
 }
@@ -147,15 +141,8 @@ TM_INLINE int tm_end(struct tm_thread *self, const struct tm_block *block) {
          * was made under the lock, so the next holder sees it. */
         if (tm_unlikely(atomic_load_explicit(&tm_gil.attention, memory_order_relaxed)))
             tm_gil_attention(self);
-        if (self->section) {
-            atomic_store_explicit(&tm_gil.locked, 0, memory_order_release);
-            /* Store, then load: the processor may swap them.  A thread that goes to sleep makes up
-             * for it with a heavy barrier between its increment of `sleepers` and its last look at
-             * `locked`, so an unlock costs no fence. */
-            machine_light_barrier();
-            if (tm_unlikely(atomic_load_explicit(&tm_gil.sleepers, memory_order_relaxed)))
-                tm_gil_wake_sleeper();
-        }
+        if (self->section && tm_unlikely(tm_section_release(&tm_gil.lock)))
+            tm_gil_wake_sleeper();
     }
     return 1;
 }

@@ -131,7 +131,7 @@ __attribute__((target("rtm"))) static bool one_transaction_commits(void) {
 
 /* Available means that a probe transaction committed: RTM may be absent, switched off by microcode
  * (RTM_ALWAYS_ABORT), or present and aborting for ever (Intel SDM vol. 1, RTM chapter). */
-static const char *htm_unavailable(void) {
+const char *machine_tx_unavailable(void) {
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return "the CPU has no CPUID leaf 7, so no RTM";
@@ -232,6 +232,20 @@ static uint64_t cpu_ns(void) {
 
 static unsigned max_threads(void) { return 1024; }
 
+/* When a transaction aborts, the hardware gives back the stack as well: functions that have
+ * returned since its begin do no harm. */
+static unsigned tx_begin(void) { return machine_tx_begin(); }
+static void tx_end(void) { machine_tx_end(); }
+static void tx_abort(void) { machine_tx_abort(1); }
+
+static const struct machine_transactions transactions = {
+    .begin = tx_begin,
+    .end = tx_end,
+    .abort = tx_abort,
+    .alloc = machine_alloc,
+    .free = machine_free,
+};
+
 static const struct machine native = {
     .name = "native",
     .help = "this computer: pinned threads, measured time",
@@ -243,6 +257,7 @@ static const struct machine native = {
     .cpu_ns = cpu_ns,
     .wait = machine_wait,
     .wake = machine_wake,
-    .htm_unavailable = htm_unavailable,
+    .htm_unavailable = machine_tx_unavailable,
+    .transactions = &transactions,
 };
 TM_REGISTER(tm_machines, struct machine, native);

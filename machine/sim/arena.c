@@ -13,6 +13,7 @@
  * Invariants: a chunk is in use, or in exactly one list; the word in front of an object says its
  * class and how far behind its chunk's start it lies.
  */
+#include "htm.h"
 #include "internal.h"
 
 #include <string.h>
@@ -183,10 +184,17 @@ static void *allocate(size_t bytes, size_t align) {
     const uintptr_t at = (uintptr_t)p;
     const uint32_t offset = (uint32_t)(((at + align - 1) & ~(align - 1)) - at);
     p += offset;
-    ((struct header *)(void *)p)[-1] = (struct header){class, offset};
+    /* First what an abort needs, then the access, which may abort, then what it is for. */
     struct sim_cpu *c = sim_cpu_now;
+    const struct header header = {class, offset};
+    if (c->tx != NULL) {
+        ((struct header *)(void *)p)[-1] = header;
+        sim_htm_keep(p - HEADER, HEADER);
+        sim_htm_allocated(c, p);
+    }
     sim_instructions(c, ALLOC_INSTRUCTIONS);
     sim_access(c, (uintptr_t)p - HEADER, HEADER, SIM_WRITE);
+    ((struct header *)(void *)p)[-1] = header;
     return p;
 }
 
@@ -207,9 +215,16 @@ void machine_free(void *p) {
     struct sim_cpu *c = sim_cpu_now;
     sim_instructions(c, FREE_INSTRUCTIONS);
     sim_access(c, (uintptr_t)p - HEADER, HEADER, SIM_WRITE);
+    if (sim_cpu_now->tx != NULL)
+        sim_htm_freed(sim_cpu_now, p);
+    else
+        sim_arena_give_back(p, sim_thread_heap());
+}
+
+void sim_arena_give_back(void *p, unsigned number) {
     const struct header header = ((const struct header *)p)[-1];
     struct chunk *chunk = (struct chunk *)(void *)((char *)p - header.offset);
-    struct heap *heap = heaps[sim_thread_heap()];
+    struct heap *heap = heaps[number];
     if (class_bytes(header.class) <= SMALL_MAX && heap->count[header.class] < OWN_LIMIT) {
         chunk->next = heap->list[header.class];
         heap->list[header.class] = chunk;
@@ -218,4 +233,5 @@ void machine_free(void *p) {
         chunk->next = shared[header.class];
         shared[header.class] = chunk;
     }
+    sim_htm_keep(chunk, sizeof *chunk);
 }

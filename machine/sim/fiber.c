@@ -12,14 +12,14 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* Far from where Linux puts programs, libraries and its own stacks. */
-#define STACKS ((char *)UINT64_C(0x300000000000))
+#define STACKS ((char *)SIM_STACKS_START)
 
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl sim_fiber_exchange\n"
         ".type sim_fiber_exchange, @function\n"
-        "sim_fiber_exchange:\n" /* (void **save, void *sp) */
+        "sim_fiber_exchange:\n" /* (void **save, void *sp, uint64_t returns) */
+        "    movq %rdx, %rax\n"
         "    pushq %rbp\n"
         "    pushq %rbx\n"
         "    pushq %r12\n"
@@ -52,7 +52,7 @@ __asm__(".text\n"
         "    ud2\n"
         ".size sim_fiber_start, .-sim_fiber_start\n");
 
-void sim_fiber_exchange(void **save, void *sp);
+void sim_fiber_exchange(void **save, void *sp, uint64_t returns);
 extern const char sim_fiber_start[];
 
 static bool mapped;       /* the area of the stacks; for the life of the process */
@@ -112,7 +112,7 @@ bool sim_fiber_create(struct sim_fiber *fiber, unsigned index, void (*fn)(void *
 }
 
 void sim_fiber_switch(struct sim_fiber *from, const struct sim_fiber *to) {
-    sim_fiber_exchange(&from->sp, to->sp);
+    sim_fiber_exchange(&from->sp, to->sp, to->returns);
 }
 
 void sim_fiber_reset(void) {

@@ -18,6 +18,7 @@
  * All of it runs on the host's one thread.
  */
 #include "block.h"
+#include "htm.h"
 #include "internal.h"
 
 #include <string.h>
@@ -221,7 +222,7 @@ void __tsan_func_exit(void) {}
     type __tsan_atomic##bits##_fetch_##operation(volatile type *p, type v, int order) {            \
         (void)order;                                                                               \
         p = LINEAR(p);                                                                             \
-        sim_locked((uintptr_t)p);                                                                  \
+        sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_fetch_##operation(p, v, __ATOMIC_RELAXED);                                 \
     }
 #define COMPARE(bits, type, strength)                                                              \
@@ -229,7 +230,7 @@ void __tsan_func_exit(void) {}
                                                           type v, int order, int failure) {        \
         (void)order, (void)failure;                                                                \
         p = LINEAR(p);                                                                             \
-        sim_locked((uintptr_t)p);                                                                  \
+        sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_RELAXED,                \
                                            __ATOMIC_RELAXED);                                      \
     }
@@ -243,7 +244,7 @@ void __tsan_func_exit(void) {}
     HOT void __tsan_atomic##bits##_store(volatile type *p, type v, int order) {                    \
         p = LINEAR(p);                                                                             \
         if (order == __ATOMIC_SEQ_CST)                                                             \
-            sim_locked((uintptr_t)p);                                                              \
+            sim_locked((uintptr_t)p, sizeof(type));                                                \
         else                                                                                       \
             touch(p, sizeof(type), SIM_WRITE);                                                     \
         __atomic_store_n(p, v, __ATOMIC_RELAXED);                                                  \
@@ -251,7 +252,7 @@ void __tsan_func_exit(void) {}
     type __tsan_atomic##bits##_exchange(volatile type *p, type v, int order) {                     \
         (void)order;                                                                               \
         p = LINEAR(p);                                                                             \
-        sim_locked((uintptr_t)p);                                                                  \
+        sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_exchange_n(p, v, __ATOMIC_RELAXED);                                        \
     }                                                                                              \
     FETCH(bits, type, add)                                                                         \
@@ -266,7 +267,7 @@ void __tsan_func_exit(void) {}
                                                     int order, int failure) {                      \
         (void)order, (void)failure;                                                                \
         p = LINEAR(p);                                                                             \
-        sim_locked((uintptr_t)p);                                                                  \
+        sim_locked((uintptr_t)p, sizeof(type));                                                    \
         __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);   \
         return expected;                                                                           \
     }
@@ -298,6 +299,9 @@ static void charge(const void *read, const void *written, size_t bytes) {
         sim_access(c, (uintptr_t)read, bytes, SIM_READ);
     if (written != NULL) /* the thread may have moved to another hardware thread */
         sim_access(sim_cpu_now, (uintptr_t)written, bytes, SIM_WRITE);
+    /* Others have run meanwhile; the work itself is done behind this. */
+    sim_htm_claim((uintptr_t)read, read != NULL ? bytes : 0, SIM_READ);
+    sim_htm_claim((uintptr_t)written, written != NULL ? bytes : 0, SIM_WRITE);
 }
 
 void *sim_memcpy(void *to, const void *from, size_t bytes);
@@ -323,24 +327,41 @@ void *sim_memset(void *to, int byte, size_t bytes) {
 }
 
 /* How far it reads is how far the two are equal. */
-int sim_memcmp(const void *a, const void *b, size_t bytes) {
-    const unsigned char *x = a, *y = b;
+static size_t seen_by_memcmp(const unsigned char *x, const unsigned char *y, size_t bytes) {
     size_t equal = 0;
     while (equal < bytes && x[equal] == y[equal])
         equal++;
-    const size_t seen = equal < bytes ? equal + 1 : bytes;
-    charge(a, NULL, seen);
-    charge(b, NULL, seen);
+    return equal < bytes ? equal + 1 : bytes;
+}
+
+/* Both are charged for, and then nobody's transaction has written to them. */
+static void charge_both(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    charge(a, NULL, a_bytes);
+    charge(b, NULL, b_bytes);
+    sim_htm_claim((uintptr_t)a, a_bytes, SIM_READ);
+}
+
+/* What was looked at before it was charged for may have been the store of a transaction that the
+ * charge has aborted; then it is looked at again. */
+int sim_memcmp(const void *a, const void *b, size_t bytes) {
+    for (size_t charged = 0, seen; (seen = seen_by_memcmp(a, b, bytes)) > charged; charged = seen)
+        charge_both(a, seen, b, seen);
+    if (bytes == 0)
+        charge_both(a, 0, b, 0);
     return memcmp(a, b, bytes);
 }
 
 size_t sim_strlen(const char *s) {
-    charge(s, NULL, strlen(s) + 1);
+    for (size_t charged = 0, seen; (seen = strlen(s) + 1) > charged; charged = seen)
+        charge(s, NULL, seen);
     return strlen(s);
 }
 
 int sim_strcmp(const char *a, const char *b) {
-    charge(a, NULL, strlen(a) + 1);
-    charge(b, NULL, strlen(b) + 1);
+    for (size_t in_a = 0, in_b = 0; strlen(a) + 1 > in_a || strlen(b) + 1 > in_b;) {
+        in_a = strlen(a) + 1;
+        in_b = strlen(b) + 1;
+        charge_both(a, in_a, b, in_b);
+    }
     return strcmp(a, b);
 }

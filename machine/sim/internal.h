@@ -34,6 +34,7 @@ enum { SIM_STACK_BYTES = 1 << 20, SIM_STACKS = 4096, SIM_PAGE = 4096 };
 /* A stack and, while the fiber does not run, where it goes on. */
 struct sim_fiber {
     void *sp;         /* saved stack pointer; the callee-saved registers lie there */
+    uint64_t returns; /* what the call at which it was left returns, if that is looked at */
     char *low, *high; /* bounds of the stack, without its guard page; NULL: the host's own */
 };
 
@@ -42,6 +43,12 @@ struct sim_fiber {
 bool sim_fiber_create(struct sim_fiber *fiber, unsigned index, void (*fn)(void *), void *argument);
 /* Saves the running fiber in `from` and goes on with `to`. */
 void sim_fiber_switch(struct sim_fiber *from, const struct sim_fiber *to);
+/* Does the address lie in a stack? */
+/* Far from where Linux puts programs, libraries and its own stacks. */
+#define SIM_STACKS_START UINT64_C(0x300000000000)
+static inline bool sim_fiber_in_stacks(uintptr_t address) {
+    return address - SIM_STACKS_START < (uintptr_t)SIM_STACKS * SIM_STACK_BYTES;
+}
 /* The stacks' contents are forgotten; no fiber is alive. */
 void sim_fiber_reset(void);
 /* Where stacks lie: [*start, *start + *bytes).  False and errno when they cannot be had. */
@@ -56,6 +63,9 @@ void sim_arena_reset(void);
 void sim_arena_area(uintptr_t *start, size_t *bytes);
 /* From its start, what was ever in use since the last reset, in bytes. */
 size_t sim_arena_used(void);
+
+/* The object of machine_alloc goes back to the lists of the heap `heap`; free of charge. */
+void sim_arena_give_back(void *p, unsigned heap);
 
 /* A thread's own free lists; 0 belongs to the host's thread (setup and verification). */
 unsigned sim_arena_attach(void);
@@ -117,6 +127,15 @@ void sim_thread_join(struct sim_thread *thread);
 uint64_t sim_thread_cpu_ticks(void); /* of the running one; 0 on the host */
 unsigned sim_thread_heap(void);      /* number of its heap; 0 on the host */
 
+/* Of the thread that the hardware thread runs: its fiber, the number of its heap. */
+struct sim_fiber *sim_cpu_fiber(const struct sim_cpu *c);
+unsigned sim_cpu_heap(const struct sim_cpu *c);
+/* The hardware thread, which is not the running one, has lost so many ticks when it goes on. */
+void sim_steal(struct sim_cpu *c, uint64_t ticks);
+/* `alarm` of the running one has changed. */
+void sim_alarm(struct sim_cpu *c);
+/* %gs of the thread that the hardware thread runs begins at `base` again. */
+void sim_restore_gs(struct sim_cpu *c, uintptr_t base);
 /* %gs of the running thread (or the host) begins at `base`, on the host too.  False: the host
  * cannot. */
 bool sim_set_gs(uintptr_t base);

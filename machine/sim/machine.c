@@ -6,6 +6,7 @@
  * seed, the program, and what the harness asks for.  The host's clock is never read.
  */
 #include "block.h"
+#include "htm.h"
 #include "internal.h"
 
 #include "plugin.h"
@@ -66,10 +67,6 @@ static const char *unavailable(void) { return NULL; }
 
 static unsigned max_threads(void) { return 1024; }
 
-static const char *htm_unavailable(void) {
-    return "the simulated machine does not model hardware transactions yet";
-}
-
 static void set_costs(void) {
     const struct sim_profile *p = &sim_session.profile;
     struct sim_costs *costs = &sim_session.costs;
@@ -91,6 +88,7 @@ static void set_costs(void) {
 }
 
 static void close_machine(void) {
+    sim_htm_close();
     sim_sched_close();
     if (sim_session.memory != NULL)
         sim_memory_destroy(sim_session.memory);
@@ -110,6 +108,9 @@ static bool describe(const char *profile, const char *const *overrides, size_t o
                                                 .hardware_threads = sim_profile_threads(&p)};
     _Static_assert(sizeof description->title == sizeof p.title, "titles are copied whole");
     memcpy(description->title, p.title, sizeof p.title);
+    if (!p.htm.present)
+        snprintf(description->htm_unavailable, sizeof description->htm_unavailable,
+                 "%s has no hardware transactions", p.name);
     return true;
 }
 
@@ -131,7 +132,7 @@ static bool open_machine(const char *profile, const char *const *overrides, size
         return false;
     }
     sim_session.memory = sim_memory_create(p, seed);
-    if (sim_session.memory == NULL || !sim_sched_open()) {
+    if (sim_session.memory == NULL || !sim_sched_open() || !sim_htm_open()) {
         snprintf(why, why_size, "out of memory: %u simulated hardware threads", sim_session.cpus);
         close_machine();
         return false;
@@ -167,7 +168,23 @@ static void counters(struct machine_counters *sum) {
         sum->transfers += p->transfers;
         sum->page_faults += p->page_faults;
     }
+    sim_htm_counters(sum);
 }
+
+static void before_access(const volatile void *address, size_t bytes, bool write) {
+    sim_access(sim_cpu_now, (uintptr_t)address, bytes, write ? SIM_WRITE : SIM_READ);
+}
+
+static void abort_with_1(void) { machine_tx_abort(1); }
+
+static const struct machine_transactions transactions = {
+    .begin = machine_tx_begin,
+    .end = machine_tx_end,
+    .abort = abort_with_1,
+    .access = before_access,
+    .alloc = machine_alloc,
+    .free = machine_free,
+};
 
 static const struct machine sim = {
     .name = "sim",
@@ -180,7 +197,8 @@ static const struct machine sim = {
     .cpu_ns = cpu_ns,
     .wait = machine_wait,
     .wake = machine_wake,
-    .htm_unavailable = htm_unavailable,
+    .htm_unavailable = machine_tx_unavailable,
+    .transactions = &transactions,
     .simulated = true,
     .profiles = sim_profile_names,
     .describe = describe,

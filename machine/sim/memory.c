@@ -45,6 +45,9 @@ enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 #define READ_ONLY (UINT32_C(1) << 31) /* of a page, beside its frame */
 #define NOBODY UINT32_MAX
 
+/* What sim_memory_line gives for addresses outside of all regions: this, and the virtual line. */
+#define OUTSIDE (UINT64_C(1) << 63)
+
 /*
  * A set-associative cache.  A tag is a physical line + 1; 0 is an empty way.  What belongs to a set
  * lies together, so that the host misses once or twice and not for each array: an index is set *
@@ -142,6 +145,8 @@ struct sim_memory {
     uint64_t ticks_per_fault;
     sim_line_event *event;
     void *event_context;
+    sim_filter_limit *limit;
+    void *limit_context;
 };
 
 /* In the middle of a simulated access nobody can take an error. */
@@ -437,16 +442,16 @@ static void clear_filters(struct sim_memory *m, unsigned core, uint32_t way, enu
     }
 }
 
-static void tell(struct sim_memory *m, unsigned core, uint32_t line, unsigned by, bool evicted,
-                 bool for_write) {
+static void tell(struct sim_memory *m, enum sim_level from, unsigned place, uint32_t line,
+                 unsigned by, bool evicted, bool for_write) {
     if (m->event != NULL)
-        m->event(m->event_context, core, line, by, evicted, for_write);
+        m->event(m->event_context, from, place, line, by, evicted, for_write);
 }
 
 static void drop_from_l1(struct sim_memory *m, unsigned core, uint32_t way, unsigned by,
                          bool evicted, bool for_write) {
     struct core *c = &m->core[core];
-    tell(m, core, c->l1.tag[way] - 1, by, evicted, for_write);
+    tell(m, SIM_L1, core, c->l1.tag[way] - 1, by, evicted, for_write);
     clear_filters(m, core, way, SIM_NONE);
     c->l1.rights[way] = 0;
     c->l2.link[c->l1.link[way]] = 0;
@@ -457,6 +462,7 @@ static void drop_from_l1(struct sim_memory *m, unsigned core, uint32_t way, unsi
 static void drop_from_l2(struct sim_memory *m, unsigned core, uint32_t way, struct line *entry,
                          unsigned by, bool evicted, bool for_write) {
     struct core *c = &m->core[core];
+    tell(m, SIM_L2, core, c->l2.tag[way] - 1, by, evicted, for_write);
     if (c->l2.link[way] != 0)
         drop_from_l1(m, core, c->l2.link[way] - 1, by, evicted, for_write);
     c->l2.tag[way] = 0;
@@ -471,8 +477,10 @@ static void drop_from_core(struct sim_memory *m, unsigned core, uint32_t line, s
     drop_from_l2(m, core, cache_find(&m->core[core].l2, line), entry, by, evicted, for_write);
 }
 
-static void drop_from_l3(struct sim_memory *m, unsigned group, uint32_t line, struct line *entry) {
+static void drop_from_l3(struct sim_memory *m, unsigned group, uint32_t line, struct line *entry,
+                         unsigned by) {
     struct cache *l3 = &m->l3[group];
+    tell(m, SIM_L3, group, line, by, false, true);
     l3->tag[cache_find(l3, line)] = 0;
     set_remove(&m->group_sets, &entry->groups, group);
 }
@@ -483,7 +491,7 @@ static void downgrade(struct sim_memory *m, unsigned core, uint32_t line, struct
     struct core *c = &m->core[core];
     const uint32_t way = cache_find(&c->l2, line);
     if (c->l2.link[way] != 0) {
-        tell(m, core, line, by, false, false);
+        tell(m, SIM_L1, core, line, by, false, false);
         set_right(&c->l1.rights[c->l2.link[way] - 1], SIM_READ);
         clear_filters(m, core, c->l2.link[way] - 1, SIM_READ);
     }
@@ -519,7 +527,7 @@ static unsigned invalidate_others(struct sim_memory *m, unsigned core, uint32_t 
             continue;
         const unsigned cycles = distance(m, core, g);
         farthest = cycles > farthest ? cycles : farthest;
-        drop_from_l3(m, g, line, entry);
+        drop_from_l3(m, g, line, entry, by);
     }
     return farthest;
 }
@@ -550,6 +558,7 @@ static void fill_l3(struct sim_memory *m, unsigned group, uint32_t line, struct 
         struct line *left = line_of(m, victim);
         const unsigned first = group * m->profile.cores_per_group;
         const unsigned end = first + m->profile.cores_per_group;
+        tell(m, SIM_L3, group, victim, by, true, false);
         for (unsigned c = first;
              (c = set_next(&m->core_sets, left->holders, c)) != NOBODY && c < end; c++)
             drop_from_core(m, c, victim, left, by, true, false);
@@ -585,6 +594,19 @@ static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t li
     return way;
 }
 
+static void make_entry(struct sim_port *p, unsigned index, struct sim_filter_entry entry) {
+    p->filter[index] = entry;
+    if (p->made < SIM_FILTER_SIZE)
+        p->made_entry[p->made++] = (uint16_t)index;
+    else
+        p->made = SIM_FILTER_SIZE + 1;
+}
+
+static enum sim_right limited(const struct sim_memory *m, unsigned thread, uint64_t line,
+                              enum sim_right right) {
+    return m->limit == NULL ? right : m->limit(m->limit_context, thread, line, right);
+}
+
 /* The filter knows that this virtual line, of a page with this entry, is in the way. */
 static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, uintptr_t address,
                          uint32_t page, uint32_t way) {
@@ -599,10 +621,11 @@ static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, u
             e->right = SIM_NONE;
     }
     *rights ^= (back ^ (index + 1)) << back_shift(sibling);
-    uint32_t right = right_of(*rights);
+    enum sim_right right = right_of(*rights);
     if ((page & READ_ONLY) != 0 && right > SIM_READ)
         right = SIM_READ;
-    p->filter[index] = (struct sim_filter_entry){virtual_line, right, way};
+    right = limited(m, thread, m->core[core].l1.tag[way] - 1, right);
+    make_entry(p, index, (struct sim_filter_entry){virtual_line, (uint32_t)right, way});
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -772,7 +795,7 @@ static void drop_frame(struct sim_memory *m, uint32_t frame) {
         while ((n = set_next(&m->core_sets, entry->holders, 0)) != NOBODY)
             drop_from_core(m, n, line, entry, n, false, true);
         while ((n = set_next(&m->group_sets, entry->groups, 0)) != NOBODY)
-            drop_from_l3(m, n, line, entry);
+            drop_from_l3(m, n, line, entry, n * m->profile.cores_per_group);
         entry->busy_until = 0;
     }
     m->named -= (m->kind[frame] & NAMED) != 0;
@@ -867,8 +890,9 @@ static void enter_outside(struct sim_memory *m, unsigned thread, uintptr_t addre
     const struct cache *l1 = &m->core[core_of(m, thread)].l1;
     const uintptr_t line = address >> m->line_shift;
     m->outside = true;
-    m->port[thread].filter[line & (SIM_FILTER_SIZE - 1)] =
-        (struct sim_filter_entry){line, SIM_WRITE, l1->outside};
+    const enum sim_right right = limited(m, thread, OUTSIDE | line, SIM_WRITE);
+    make_entry(&m->port[thread], line & (SIM_FILTER_SIZE - 1),
+               (struct sim_filter_entry){line, (uint32_t)right, l1->outside});
 }
 
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
@@ -895,7 +919,7 @@ bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t addr
                            enum sim_right right) {
     const uint32_t frame = frame_of(m, address >> m->page_shift);
     if (frame == NO_FRAME)
-        return false;
+        return region_of(m, address) == NULL;
     const struct core *c = &m->core[core_of(m, thread)];
     const uint32_t line = physical_line(m, frame, address), way = cache_find(&c->l2, line);
     if (way != NO_WAY && c->l2.rights[way] >= (uint32_t)right)
@@ -1137,6 +1161,90 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread) {
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context) {
     m->event = event;
     m->event_context = context;
+}
+
+/* ---- hardware transactions ----------------------------------------------------------------- */
+
+bool sim_memory_line(struct sim_memory *m, uintptr_t address, uint64_t *line) {
+    uint32_t frame = frame_of(m, address >> m->page_shift);
+    if (frame == NO_FRAME) {
+        const struct region *r = region_of(m, address);
+        if (r == NULL) {
+            *line = OUTSIDE | address >> m->line_shift;
+            return true;
+        }
+        const uintptr_t page = address >> m->page_shift << m->page_shift;
+        if (r->resolve != NULL ? !r->resolve(page).resident : !r->resident)
+            return false;
+        bool fault, new;
+        frame = touch_page(m, r, address >> m->page_shift, &fault, &new);
+    }
+    *line = physical_line(m, frame, address);
+    return true;
+}
+
+void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *context) {
+    m->limit = limit;
+    m->limit_context = context;
+}
+
+void sim_memory_empty_filter(struct sim_memory *m, unsigned thread) {
+    struct sim_port *p = &m->port[thread];
+    if (p->made > SIM_FILTER_SIZE)
+        for (unsigned i = 0; i < SIM_FILTER_SIZE; i++)
+            p->filter[i].right = SIM_NONE;
+    else
+        for (uint32_t i = 0; i < p->made; i++)
+            p->filter[p->made_entry[i]].right = SIM_NONE;
+    p->made = 0;
+}
+
+void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,
+                             enum sim_right keep) {
+    const unsigned core = core_of(m, thread);
+    if (m->smt == 1 || (line & OUTSIDE) != 0)
+        return;
+    const uint32_t way = cache_find(&m->core[core].l1, (uint32_t)line);
+    if (way == NO_WAY)
+        return;
+    const unsigned sibling = thread == core;
+    const unsigned back = back_of(m->core[core].l1.rights[way], sibling);
+    if (back == 0)
+        return;
+    struct sim_filter_entry *e = &m->port[core + sibling * m->cores].filter[back - 1];
+    if (e->way == way && e->right > (uint32_t)keep)
+        e->right = keep;
+}
+
+void sim_memory_cut_others(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes) {
+    for (uintptr_t line = start >> m->line_shift; line <= (start + bytes - 1) >> m->line_shift;
+         line++) {
+        const uintptr_t address = line << m->line_shift;
+        const uint32_t frame = frame_of(m, address >> m->page_shift);
+        if (frame == NO_FRAME)
+            continue;
+        const members holders = line_of(m, physical_line(m, frame, address))->holders;
+        for (unsigned c = 0; (c = set_next(&m->core_sets, holders, c)) != NOBODY; c++)
+            for (unsigned t = c; t < m->threads; t += m->cores) {
+                struct sim_filter_entry *e = &m->port[t].filter[line & (SIM_FILTER_SIZE - 1)];
+                if (t != thread && e->line == line && e->right > SIM_READ)
+                    e->right = SIM_READ;
+            }
+    }
+}
+
+void sim_memory_discard(struct sim_memory *m, unsigned thread, uint64_t line) {
+    const unsigned core = core_of(m, thread);
+    struct core *c = &m->core[core];
+    if ((line & OUTSIDE) != 0)
+        return;
+    const uint32_t way = cache_find(&c->l1, (uint32_t)line);
+    if (way == NO_WAY)
+        return;
+    clear_filters(m, core, way, SIM_NONE);
+    c->l1.rights[way] = 0;
+    c->l2.link[c->l1.link[way]] = 0;
+    c->l1.tag[way] = 0;
 }
 
 /* ---- check --------------------------------------------------------------------------------- */

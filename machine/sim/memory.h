@@ -40,6 +40,10 @@ struct sim_port {
     uint32_t *stamp_now; /* this core's counter of L1 accesses */
     unsigned line_shift;
     unsigned thread; /* hardware thread number */
+    /* Which entries were made since the filter was emptied last, some perhaps more than once;
+     * behind SIM_FILTER_SIZE they are only counted. */
+    uint32_t made;
+    uint16_t made_entry[SIM_FILTER_SIZE];
     /* Counters since sim_memory_create.  accesses: calls of sim_memory_access; invalidated: copies
      * that other cores have lost to this thread's writes. */
     uint64_t accesses, l1_misses, l2_misses, l3_misses, upgrades, transfers, invalidated,
@@ -72,8 +76,8 @@ struct sim_port *sim_memory_port(struct sim_memory *m, unsigned thread);
 bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t address,
                          enum sim_right right);
 
-/* Would this access stay within the core's own L1 and L2?  Then no other core can see it, and it
- * needs no order either.  Changes nothing. */
+/* Would this access stay within the core's own L1 and L2, or is it outside of all regions?  Then no
+ * other core can see it, and it needs no order either.  Changes nothing. */
 bool sim_memory_is_private(struct sim_memory *m, unsigned thread, uintptr_t address,
                            enum sim_right right);
 
@@ -141,13 +145,38 @@ uint64_t sim_memory_named_frames(const struct sim_memory *m);
 /* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
 const char *sim_memory_check(const struct sim_memory *m);
 
-/* ---- for later: hardware transactions hook in here ------------------------------------------ */
+/* ---- hardware transactions hook in here (htm.c) ---------------------------------------------- */
 
-/* Called for every line that leaves a core's L1 (evicted, invalidated, downgraded), before it does.
- * `by`: the hardware thread whose access causes it; of the core itself when pages are forgotten.
- * NULL: nobody is interested. */
-typedef void sim_line_event(void *context, unsigned core, uint64_t physical_line, unsigned by,
-                            bool evicted, bool for_write);
+/*
+ * Called for every line that leaves an L1 or L2 (place: the core) or an L3 (place: the group),
+ * before it does: evicted, invalidated (for_write), or downgraded, which only L1s tell.  `by`: the
+ * hardware thread whose access causes it; of the core itself when pages are forgotten.  What is
+ * called must leave the memory alone.  NULL: nobody is interested.
+ */
+typedef void sim_line_event(void *context, enum sim_level from, unsigned place,
+                            uint64_t physical_line, unsigned by, bool evicted, bool for_write);
 void sim_memory_watch(struct sim_memory *m, sim_line_event *event, void *context);
+
+/* The line of an address as a number that all its names have in common; of an address outside of
+ * all regions, a number that no line inside has.  False: the page has yet to be touched, and that
+ * takes a page fault. */
+bool sim_memory_line(struct sim_memory *m, uintptr_t address, uint64_t *line);
+
+/* Asked with which right a line (as above) may enter the filter of a thread: at most `right`.
+ * NULL: with that. */
+typedef enum sim_right sim_filter_limit(void *context, unsigned thread, uint64_t line,
+                                        enum sim_right right);
+void sim_memory_limit(struct sim_memory *m, sim_filter_limit *limit, void *context);
+
+/* The thread's filter is empty. */
+void sim_memory_empty_filter(struct sim_memory *m, unsigned thread);
+
+/* The filters of the thread's SMT siblings lose what is above `keep` for the line. */
+void sim_memory_cut_siblings(struct sim_memory *m, unsigned thread, uint64_t line,
+                             enum sim_right keep);
+/* The filters of all threads but this one lose the right to write the lines of these bytes. */
+void sim_memory_cut_others(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes);
+/* The core's L1 drops the line, if it has it; its L2 keeps it. */
+void sim_memory_discard(struct sim_memory *m, unsigned thread, uint64_t line);
 
 #endif

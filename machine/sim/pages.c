@@ -26,6 +26,7 @@
  * - The host's mapping of a page allows what the table says.
  */
 #include "gs.h"
+#include "htm.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -324,6 +325,8 @@ bool machine_object_write(int object, uint64_t at, const void *from, size_t byte
         sim_access(sim_cpu_now, to, n, SIM_WRITE);
     }
     /* In one go, behind the last access: nobody else runs any more until we return. */
+    sim_htm_claim((uintptr_t)from, bytes, SIM_READ);
+    sim_htm_claim(window((unsigned)object, at), bytes, SIM_WRITE);
     for (size_t done = 0; done < bytes;) {
         const ssize_t written = pwrite(pages.file[object - 1], (const char *)from + done,
                                        bytes - done, (off_t)(at + done));
@@ -353,6 +356,7 @@ static size_t forget_names(unsigned object, uint64_t at, size_t bytes) {
 
 void machine_object_punch(int object, uint64_t at, size_t bytes) {
     (void)sim_syscall();
+    sim_htm_interrupt_all();
     if (!is_object(object) ||
         fallocate(pages.file[object - 1], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
                   (off_t)bytes) != 0)
@@ -391,6 +395,7 @@ static bool map(struct mapping new, bool populate) {
         return false;
     }
     const size_t bytes = new.end - new.start;
+    sim_htm_unmap(new.start, bytes);
     const int flags = new.object != 0 ? MAP_SHARED | MAP_NORESERVE : RESERVED;
     if (mmap((void *)new.start, bytes, protection(new.access), flags | MAP_FIXED,
              new.object != 0 ? pages.file[new.object - 1] : -1, (off_t) new.from) == MAP_FAILED)
@@ -455,6 +460,7 @@ bool machine_map_anonymous(void *at, size_t bytes, enum machine_access access) {
 bool machine_zero_pages(void *at, size_t bytes) {
     sim_flow_cut(sim_cpu_now);
     (void)sim_syscall();
+    sim_htm_unmap((uintptr_t)at, bytes);
     if (madvise(at, bytes, MADV_DONTNEED) != 0)
         return false;
     const size_t gone = forget((uintptr_t)at, bytes);
@@ -467,6 +473,7 @@ bool machine_zero_pages(void *at, size_t bytes) {
 /* A page has memory when the program has touched it, or its object's page has some. */
 bool machine_resident_pages(void *at, size_t bytes, unsigned char *resident) {
     (void)sim_syscall();
+    sim_htm_claim((uintptr_t)resident, bytes / SIM_PAGE, SIM_WRITE);
     for (size_t i = 0; i < (bytes + SIM_PAGE - 1) / SIM_PAGE; i++) {
         const uintptr_t page = (uintptr_t)at + i * SIM_PAGE;
         resident[i] =

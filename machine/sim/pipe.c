@@ -8,6 +8,7 @@
  * In setup and verification nothing takes time, and nobody could end a wait: a call that would have
  * to wait for ever is fatal.
  */
+#include "htm.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -62,12 +63,14 @@ static size_t straight(const struct pipe *p, size_t at, size_t bytes) {
 
 static void put(const struct pipe *p, size_t at, const char *from, size_t bytes) {
     const size_t first = straight(p, at, bytes);
+    sim_htm_claim((uintptr_t)from, bytes, SIM_READ);
     memcpy(p->ring + at % p->capacity, from, first);
     memcpy(p->ring, from + first, bytes - first);
 }
 
 static void get(const struct pipe *p, size_t at, char *to, size_t bytes) {
     const size_t first = straight(p, at, bytes);
+    sim_htm_claim((uintptr_t)to, bytes, SIM_WRITE);
     memcpy(to, p->ring + at % p->capacity, first);
     memcpy(to + first, p->ring, bytes - first);
 }

@@ -50,20 +50,32 @@ static const struct unit units_of_ipc[] = {{"instructions/cycle", "", 1}, {NULL,
 static const struct unit units_of_shares[] = {{"share", "", 1}, {NULL, NULL, 0}};
 static const struct unit units_of_policies[] = {{"policy", "", 1}, {NULL, NULL, 0}};
 static const struct unit units_of_flags[] = {{"flag", "", 1}, {NULL, NULL, 0}};
+static const struct unit units_of_rates[] = {{"per million cycles", "", 1}, {NULL, NULL, 0}};
+
+/* Of policies, in the order of their enums. */
+static const char *const words_of_replacement[] = {"lru", "tree-plru", "random", NULL};
+static const char *const words_of_conflicts[] = {"requester", "responder", "oldest", NULL};
+static const char *const words_of_levels[] = {"l1", "l2", "l3", NULL};
 
 struct field {
     struct sim_profile_key face;
     enum kind kind;
     const struct unit *units;
-    size_t offset, bytes; /* of the member */
-    double min, max;      /* in the first unit */
+    size_t offset, bytes;     /* of the member */
+    double min, max;          /* in the first unit */
+    const char *const *words; /* of a policy, ended by NULL */
 };
 
-#define FIELD(name, kind, units, accepted, member, low, high, help)                                \
+#define WORDED(name, kind, units, accepted, member, low, high, words, help)                        \
     {                                                                                              \
         {name, accepted, help}, kind, units, offsetof(struct sim_profile, member),                 \
-            sizeof(((struct sim_profile *)0)->member), low, high                                   \
+            sizeof(((struct sim_profile *)0)->member), low, high, words                            \
     }
+#define FIELD(name, kind, units, accepted, member, low, high, help)                                \
+    WORDED(name, kind, units, accepted, member, low, high, NULL, help)
+#define CHOICE(name, member, words, count, help)                                                   \
+    WORDED(name, POLICY, units_of_policies, "policy", member, 0, (count)-1, words, help)
+#define SWITCH(name, member, help) FIELD(name, FLAG, units_of_flags, "flag", member, 0, 1, help)
 #define COUNTED(name, member, low, high, help)                                                     \
     FIELD(name, COUNT, units_of_counts, "count", member, low, high, help)
 #define SIZED(name, member, low, high, help)                                                       \
@@ -79,8 +91,8 @@ struct field {
         COUNTED(#level ".ways", level.ways, 1, 256, "associativity"),                              \
         IN_CYCLES(#level ".latency", level.latency_cycles, 1, 10000,                               \
                   "load to use, counted from the core"),                                           \
-        FIELD(#level ".replacement", POLICY, units_of_policies, "policy", level.replacement, 0, 2, \
-              "which line of a set leaves: lru, tree-plru or random")
+        CHOICE(#level ".replacement", level.replacement, words_of_replacement, 3,                  \
+               "which line of a set leaves: lru, tree-plru or random")
 
 /* The clock stands before everything that may be given in nanoseconds instead of cycles. */
 static const struct field fields[] = {
@@ -128,13 +140,35 @@ static const struct field fields[] = {
     IN_NS("time_slice", time_slice_ns, 1e3, 1e10, "time slice of the scheduler"),
     IN_NS("tick", tick_ns, 1e3, 1e10, "period of the timer interrupt of a busy core"),
     IN_NS("tick_cost", tick_cost_ns, 0, 1e9, "what a timer interrupt takes from the program"),
-    FIELD("htm", FLAG, units_of_flags, "flag", htm, 0, 1, "the machine has hardware transactions"),
+    SWITCH("htm.present", htm.present,
+           "the machine has hardware transactions; without them the others have no effect"),
+    CHOICE("htm.policy", htm.policy, words_of_conflicts, 3,
+           "which of two transactions that want a line goes on: requester, responder or oldest"),
+    CHOICE("htm.read_level", htm.read_level, words_of_levels, 3,
+           "cache that a line that was read must not leave: l1, l2 or l3"),
+    CHOICE("htm.write_level", htm.write_level, words_of_levels, 2,
+           "cache that a line that was written must not leave: l1 or l2"),
+    COUNTED("htm.write_entries", htm.write_entries, 0, 1 << 20,
+            "entries of the store cache that holds what was written; 0: there is none"),
+    SIZED("htm.write_entry", htm.write_entry_bytes, 8, 1024, "size of such an entry"),
+    COUNTED("htm.nesting", htm.nesting, 1, 1000,
+            "depth of nested transactions, the outermost counts"),
+    IN_CYCLES("htm.begin", htm.begin_cycles, 0, 100000, "begin of a transaction"),
+    IN_CYCLES("htm.commit", htm.commit_cycles, 0, 100000, "its commit"),
+    IN_CYCLES("htm.abort", htm.abort_cycles, 0, 100000,
+              "its abort, up to the first instruction behind it"),
+    SWITCH("htm.pause_aborts", htm.pause_aborts, "the pause instruction aborts"),
+    FIELD("htm.spurious", REAL, units_of_rates, "per million cycles", htm.spurious_per_mcycle, 0,
+          1e6, "aborts with status 0 for no reason"),
 };
 enum { FIELDS = sizeof fields / sizeof *fields, THREADS_MAX = 1024 };
 enum { TREE_WAYS_MAX = 64 }; /* the tree of a set is a word, memory.c */
 
-static const char *const policies[] = {
-    [SIM_LRU] = "lru", [SIM_TREE_PLRU] = "tree-plru", [SIM_RANDOM] = "random", NULL};
+/* Whose rules a profile without hardware transactions has, if an override gives it some. */
+#define RULES_OF "i7-4770"
+
+/* Keys that hold other keys. */
+static const char *const groups[] = {"l1", "l2", "l3", "htm", NULL};
 
 static struct sim_profile_key faces[FIELDS];
 
@@ -159,6 +193,8 @@ static double get(const struct sim_profile *p, const struct field *f) {
         return *(const double *)member;
     case FLAG:
         return *(const bool *)member;
+    case POLICY:
+        return *(const unsigned *)member;
     default:
         return f->bytes == sizeof(uint64_t) ? (double)*(const uint64_t *)member
                                             : *(const unsigned *)member;
@@ -171,8 +207,8 @@ static void set(struct sim_profile *p, const struct field *f, double value) {
         *(double *)member = value;
     else if (f->kind == FLAG)
         *(bool *)member = value != 0;
-    else if (f->kind == POLICY)
-        *(enum sim_replacement *)member = (enum sim_replacement)value;
+    else if (f->kind == POLICY) /* enums of few values: unsigned */
+        *(unsigned *)member = (unsigned)value;
     else if (f->bytes == sizeof(uint64_t))
         *(uint64_t *)member = (uint64_t)value;
     else
@@ -242,6 +278,16 @@ static const char *range_text(const struct field *f, char text[128]) {
         snprintf(text, 128, "%s%s%s", low, space, unit);
     else
         snprintf(text, 128, "from %s to %s%s%s", low, high, space, unit);
+    return text;
+}
+
+/* "lru, tree-plru or random" */
+static const char *words_text(const struct field *f, char text[128]) {
+    const unsigned last = (unsigned)f->max;
+    int used = snprintf(text, 128, "%s", f->words[0]);
+    for (unsigned w = 1; w <= last; w++)
+        used += snprintf(text + used, 128 - (size_t)used, "%s%s", w == last ? " or " : ", ",
+                         f->words[w]);
     return text;
 }
 
@@ -391,14 +437,15 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
             return refuse(r, "%s: value is %s, must be true or false", where, type_name(value));
         number = json_is_true(value);
     } else if (f->kind == POLICY) {
+        char phrase[128];
         if (!json_is_string(value))
-            return refuse(r, "%s: value is %s, must be lru, tree-plru or random", where,
-                          type_name(value));
-        while (number < 3 && strcmp(policies[(int)number], json_string_value(value)) != 0)
+            return refuse(r, "%s: value is %s, must be %s", where, type_name(value),
+                          words_text(f, phrase));
+        while (number <= f->max && strcmp(f->words[(int)number], json_string_value(value)) != 0)
             number++;
-        if (number == 3)
-            return refuse(r, "%s: is '%.60s', must be lru, tree-plru or random", where,
-                          json_string_value(value));
+        if (number > f->max)
+            return refuse(r, "%s: is '%.60s', must be %s", where, json_string_value(value),
+                          words_text(f, phrase));
     } else if (!number_of(r, f, value, unit, p->clock_ghz, &number)) {
         return false;
     }
@@ -406,10 +453,8 @@ static bool decode_field(const struct reading *r, const struct field *f, const j
     return true;
 }
 
-/* No key at the top or in a cache that the table does not have. */
+/* No key at the top or in a group that the table does not have. */
 static bool known_keys(const struct reading *r, const json_t *root) {
-    static const char *const caches[] = {"l1", "l2", "l3", NULL};
-    static const char *const cache_keys[] = {"size", "ways", "latency", "replacement", NULL};
     const char *known[FIELDS + 8];
     unsigned n = 0;
     known[n++] = "name";
@@ -418,26 +463,32 @@ static bool known_keys(const struct reading *r, const json_t *root) {
     for (unsigned f = 0; f < FIELDS; f++)
         if (strchr(fields[f].face.key, '.') == NULL)
             known[n++] = fields[f].face.key;
-    for (const char *const *c = caches; *c != NULL; c++)
-        known[n++] = *c;
+    for (const char *const *g = groups; *g != NULL; g++)
+        known[n++] = *g;
     known[n] = NULL;
     if (!only_known(r, root, "", known))
         return false;
-    for (const char *const *c = caches; *c != NULL; c++) {
-        char inner[8];
-        snprintf(inner, sizeof inner, "%s.", *c);
-        const json_t *cache = json_object_get(root, *c);
-        if (cache == NULL)
-            return refuse(r,
-                          "%s: %s is missing, must be an object of size, ways, latency and "
-                          "replacement",
-                          r->file, *c);
-        if (!json_is_object(cache))
-            return refuse(r,
-                          "%s: %s is %s, must be an object of size, ways, latency and "
-                          "replacement",
-                          r->file, *c, type_name(cache));
-        if (!only_known(r, cache, inner, cache_keys))
+    for (const char *const *g = groups; *g != NULL; g++) {
+        char inner[8], names[256] = "";
+        const size_t prefix = (size_t)snprintf(inner, sizeof inner, "%s.", *g);
+        n = 0;
+        for (unsigned f = 0; f < FIELDS; f++)
+            if (strncmp(fields[f].face.key, inner, prefix) == 0)
+                known[n++] = fields[f].face.key + prefix;
+        known[n] = NULL;
+        for (unsigned k = 0; k < n; k++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                     k == 0       ? ""
+                     : k + 1 == n ? " and "
+                                  : ", ",
+                     known[k]);
+        const json_t *group = json_object_get(root, *g);
+        if (group == NULL)
+            return refuse(r, "%s: %s is missing, must be an object of %s", r->file, *g, names);
+        if (!json_is_object(group))
+            return refuse(r, "%s: %s is %s, must be an object of %s", r->file, *g, type_name(group),
+                          names);
+        if (!only_known(r, group, inner, known))
             return false;
     }
     return true;
@@ -563,6 +614,10 @@ static bool check(const struct reading *r, const struct sim_profile *p) {
     if (!check_cache(r, p, "l1", &p->l1) || !check_cache(r, p, "l2", &p->l2) ||
         !check_cache(r, p, "l3", &p->l3))
         return false;
+    if (p->htm.write_entries > 0 &&
+        (!power_of_two(p->htm.write_entry_bytes) || p->htm.write_entry_bytes > p->line_bytes))
+        return refuse(r, "%s: is %u bytes, must be a power of two, at most a line, which is %u",
+                      place(r, "htm.write_entry", where), p->htm.write_entry_bytes, p->line_bytes);
     for (unsigned i = 0; i < sizeof ordered / sizeof *ordered; i++)
         if (!check_order(r, p, ordered[i][0], ordered[i][1]))
             return false;
@@ -598,9 +653,10 @@ static json_t *parse_value(const struct reading *r, const struct field *f, const
         return NULL;
     }
     if (f->kind == POLICY) {
-        if (among(text, policies))
-            return json_string(text);
-        refuse(r, "--set %.100s: must be lru, tree-plru or random", override);
+        for (unsigned w = 0; w <= (unsigned)f->max; w++)
+            if (strcmp(text, f->words[w]) == 0)
+                return json_string(text);
+        refuse(r, "--set %.100s: must be %s", override, words_text(f, range));
         return NULL;
     }
     range_text(f, range);
@@ -770,6 +826,49 @@ static json_t *read_json(struct reading *r, const char *name) {
     return root;
 }
 
+/*
+ * "htm": {"value": false, ...}, a flag, stands for a machine without hardware transactions: the
+ * keys that it then does not need are filled in, for overrides, and so that all profiles are read
+ * alike.
+ */
+static bool expand_flag(const struct reading *r, json_t *root) {
+    const json_t *flag = json_object_get(root, "htm"), *value = json_object_get(flag, "value");
+    if (value == NULL)
+        return true;
+    if (!json_is_false(value))
+        return refuse(r,
+                      "%s: htm.value is %s, must be false; a machine with hardware transactions "
+                      "has htm.present and the others instead",
+                      r->file, json_is_true(value) ? "true" : type_name(value));
+    if (!only_known(r, flag, "htm.", value_keys) ||
+        get_string(r, flag, "htm", "source", 1000) == NULL)
+        return false;
+    const char *unit = get_string(r, flag, "htm", "unit", 64);
+    if (unit == NULL || strcmp(unit, "flag") != 0)
+        return unit != NULL && refuse(r, "%s: htm.unit is '%.60s', must be flag", r->file, unit);
+    json_t *group = json_pack("{s:{s:b, s:s, s:O}}", "present", "value", 0, "unit", "flag",
+                              "source", json_object_get(flag, "source"));
+    json_t *defaults = json_loads(sim_profile_text(RULES_OF), 0, NULL);
+    const char *key;
+    json_t *given;
+    bool ok = group != NULL && defaults != NULL;
+    if (ok)
+        json_object_foreach(json_object_get(defaults, "htm"), key, given) {
+            json_t *copy = json_deep_copy(given);
+            ok = ok &&
+                 json_object_set_new(copy, "source",
+                                     json_string("default: as " RULES_OF ", without effect while "
+                                                 "htm.present is false")) == 0;
+            if (json_object_get(group, key) == NULL)
+                ok = json_object_set(group, key, copy) == 0 && ok;
+            json_decref(copy);
+        }
+    json_decref(defaults);
+    ok = ok && json_object_set(root, "htm", group) == 0;
+    json_decref(group);
+    return ok || refuse(r, "out of memory");
+}
+
 /* The checked profile with the overrides applied, and its JSON; the caller owns that.  NULL and a
  * refusal otherwise. */
 static json_t *read_profile(const char *name, const char *const *overrides, size_t override_count,
@@ -779,7 +878,7 @@ static json_t *read_profile(const char *name, const char *const *overrides, size
     json_t *root = read_json(&r, name);
     if (root == NULL)
         return NULL;
-    bool good = decode(&r, root, &read);
+    bool good = expand_flag(&r, root) && decode(&r, root, &read);
     if (good && override_count > 0) {
         const struct sim_profile file = read;
         for (size_t i = 0; i < override_count && good; i++)

@@ -16,6 +16,29 @@
 
 enum sim_replacement { SIM_LRU, SIM_TREE_PLRU, SIM_RANDOM };
 
+/* Hardware transactions: who aborts when two want the same line.  An access from outside of
+ * transactions always wins. */
+enum sim_htm_policy {
+    SIM_REQUESTER_WINS, /* whoever has the line already aborts */
+    SIM_RESPONDER_WINS, /* whoever asks for it aborts */
+    SIM_OLDEST_WINS     /* whoever began later aborts */
+};
+
+/* The cache that a transaction's line must not leave. */
+enum sim_htm_level { SIM_HTM_L1, SIM_HTM_L2, SIM_HTM_L3 };
+
+struct sim_htm_profile {
+    bool present; /* without it the rest has no effect */
+    enum sim_htm_policy policy;
+    enum sim_htm_level read_level, write_level;
+    unsigned write_entries;     /* of the store cache; 0: none, so no limit */
+    unsigned write_entry_bytes; /* of one of them; a power of two, at most a line */
+    unsigned nesting;           /* begins inside of each other, the outermost included */
+    unsigned begin_cycles, commit_cycles, abort_cycles;
+    bool pause_aborts;
+    double spurious_per_mcycle; /* aborts with status 0 in a million cycles of transactions */
+};
+
 struct sim_cache_profile {
     uint64_t size_bytes;
     unsigned ways;
@@ -71,8 +94,7 @@ struct sim_profile {
     uint64_t tick_ns;      /* period of the timer interrupt on each busy core */
     uint64_t tick_cost_ns; /* what it takes from the program */
 
-    /* hardware transactions (the engines htm and hybrid; issue of its own): absent when false */
-    bool htm;
+    struct sim_htm_profile htm; /* hardware transactions */
 };
 
 /* Hardware threads of the profile. */

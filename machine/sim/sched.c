@@ -33,8 +33,10 @@
  * - turn and horizon of sim_cpu_now are right whenever a fiber runs; those of others mean nothing.
  */
 #include "gs.h"
+#include "htm.h"
 #include "internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -236,11 +238,12 @@ static void set_limits(struct cpu *cpu) {
     if (sched.timeouts > 0 && sched.timeout[0].time <= turn)
         turn = sched.timeout[0].time - (sched.timeout[0].time > 0);
     const uint64_t lead = sim_session.costs.lead;
+    const uint64_t interrupt = cpu->interrupt < c->alarm ? cpu->interrupt : c->alarm;
     c->horizon = turn >= UINT64_MAX - 1 - lead ? UINT64_MAX : turn + 1 + lead;
-    if (cpu->interrupt <= turn)
-        turn = cpu->interrupt - 1;
-    if (cpu->interrupt < c->horizon)
-        c->horizon = cpu->interrupt;
+    if (interrupt <= turn)
+        turn = interrupt - 1;
+    if (interrupt < c->horizon)
+        c->horizon = interrupt;
     c->turn = turn;
 }
 
@@ -294,6 +297,7 @@ static void put_on(struct cpu *cpu, struct sim_thread *t) {
 /* The running thread leaves its hardware thread, on its present clock. */
 static void take_off(struct cpu *cpu) {
     struct sim_thread *t = cpu->pub.running;
+    assert(cpu->pub.tx == NULL);
     t->cpu_ticks += cpu->pub.clock - t->since;
 }
 
@@ -430,6 +434,12 @@ bool sim_set_gs(uintptr_t base) {
     return gs_now == base || write_gs(base);
 }
 
+void sim_restore_gs(struct sim_cpu *c, uintptr_t base) {
+    c->gs = c->running->gs = base;
+    if (c == sim_cpu_now && gs_now != base)
+        (void)write_gs(base);
+}
+
 /* Who goes on has its %gs.  It cannot fail: the same has worked before. */
 static inline void enter_gs(uintptr_t base) {
     if (__builtin_expect(gs_now != base, 0))
@@ -518,8 +528,13 @@ static void dispatch(struct cpu *cpu, struct sim_fiber *self) {
 static void pass(struct sim_cpu *c) {
     struct cpu *cpu = cpu_of(c);
     struct sim_thread *self = c->running;
-    if (c->clock >= cpu->interrupt)
+    if (c->tx != NULL && c->clock >= c->alarm)
+        sim_htm_abort(c, MACHINE_TX_BY_NOTHING);
+    if (c->clock >= cpu->interrupt) {
+        if (c->tx != NULL) /* the interrupt is taken behind the abort */
+            sim_htm_abort(c, MACHINE_TX_BY_INTERRUPT);
         interrupted(cpu);
+    }
     dispatch(cpu, &self->fiber);
 }
 
@@ -580,14 +595,25 @@ static uint64_t miss(struct sim_cpu *c, uintptr_t address, enum sim_right right,
 /* Behind this the page of the address allows the access.  Returns the hardware thread. */
 static struct sim_cpu *admit(uintptr_t address, enum sim_right right) {
     while (!sim_pages_allow(address, right)) {
+        if (sim_cpu_now->tx != NULL)
+            sim_htm_abort(sim_cpu_now, MACHINE_TX_BY_FAULT);
         sim_pages_fault(address, right);
         (void)in_order();
     }
     return sim_cpu_now;
 }
 
-/* Returns what of the latency was not charged. */
-static uint64_t access_line(uintptr_t address, enum sim_right right) {
+/* Notes that a thread uses another one's stack. */
+static void see_stack(const struct sim_cpu *c, uintptr_t address) {
+    const struct sim_fiber *own = &c->running->fiber;
+    if (sim_fiber_in_stacks(address) &&
+        (address < (uintptr_t)own->low || address >= (uintptr_t)own->high))
+        sim_htm_stacks_shared = true;
+}
+
+/* `bytes`: from there on, of this line and perhaps of further ones.  Returns what of the latency
+ * was not charged. */
+static uint64_t access_line(uintptr_t address, size_t bytes, enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
     const struct sim_profile *p = &sim_session.profile;
     c->accesses++;
@@ -596,17 +622,22 @@ static uint64_t access_line(uintptr_t address, enum sim_right right) {
         c = sim_cpu_now;
     }
     /* A hit that the filter had forgotten is a hit like any other: whether two addresses share an
-     * entry of the filter must not be seen. */
+     * entry of the filter must not be seen.  (While there are transactions it goes the long way,
+     * to the same end, as it may be their first access to the line, or a conflict.) */
     if (sim_memory_hit(c->port, address, right) ||
-        (sim_memory_is_local(sim_session.memory, c->number, address, right) &&
+        (sim_htm_running == 0 &&
+         sim_memory_is_local(sim_session.memory, c->number, address, right) &&
          sim_memory_hit(c->port, address, right))) {
         c->clock += c->l1_ticks;
         return c->l1_latency - c->l1_ticks;
     }
+    see_stack(c, address);
     if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
         c = in_order();
     if (__builtin_expect(sim_pages_has(address), 0))
         c = admit(address, right);
+    if (sim_htm_running > 0)
+        sim_htm_before(c, address, bytes, right);
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     double exposed = 1;
@@ -618,6 +649,8 @@ static uint64_t access_line(uintptr_t address, enum sim_right right) {
         exposed = 1 - p->overlap;
     const uint64_t charged = level == SIM_L1 ? c->l1_ticks : (uint64_t)((double)latency * exposed);
     c->clock += charged;
+    if (sim_htm_running > 0)
+        sim_htm_after(c, address, right);
     return latency > charged ? latency - charged : 0;
 }
 
@@ -652,13 +685,15 @@ uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim
         return 0;
     const unsigned shift = c->port->line_shift;
     const uintptr_t last = (address + bytes - 1) >> shift;
-    uint64_t left = access_line(address, right);
+    uint64_t left = access_line(address, bytes, right);
     for (uintptr_t line = (address >> shift) + 1; line <= last; line++)
-        left = access_line(line << shift, right);
+        left = access_line(line << shift, address + bytes - (line << shift), right);
+    if (last > address >> shift) /* others have run between two of them */
+        sim_htm_claim(address, bytes, right);
     return left;
 }
 
-void sim_locked(uintptr_t address) {
+void sim_locked(uintptr_t address, size_t bytes) {
     if (sim_cpu_now->dummy) {
         warm(address, 1, SIM_WRITE);
         return;
@@ -666,12 +701,17 @@ void sim_locked(uintptr_t address) {
     struct sim_cpu *c = in_order();
     c->accesses++;
     if (!sim_memory_hit(c->port, address, SIM_WRITE)) {
+        see_stack(c, address);
         if (__builtin_expect(sim_pages_has(address), 0))
             c = admit(address, SIM_WRITE);
+        if (sim_htm_running > 0)
+            sim_htm_before(c, address, bytes, SIM_WRITE);
         enum sim_level level = SIM_L1;
         const uint64_t latency = miss(c, address, SIM_WRITE, &level);
         if (level != SIM_L1)
             c->clock += latency; /* nothing hides behind a locked instruction */
+        if (sim_htm_running > 0)
+            sim_htm_after(c, address, SIM_WRITE);
     }
     c->clock += sim_session.costs.atomic;
 }
@@ -689,11 +729,15 @@ static void expect(const void *line, enum sim_right right) {
         c = in_order();
     if (!sim_memory_is_touched(sim_session.memory, address) ||
         (sim_pages_has(address) && !sim_pages_allow(address, right)))
-        return; /* it would be a fault */
+        return;              /* it would be a fault */
+    if (sim_htm_running > 0) /* to others it is an access like any other, to a transaction too */
+        sim_htm_before(c, address, 1, right);
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     if (level != SIM_L1)
         c->clock += (uint64_t)((double)latency * (1 - sim_session.profile.store_overlap));
+    if (sim_htm_running > 0)
+        sim_htm_after(c, address, right);
 }
 
 void machine_expect_load(const void *line) { expect(line, SIM_READ); }
@@ -708,7 +752,10 @@ void sim_fence(void) {
 void machine_cpu_relax(void) {
     if (sim_cpu_now->dummy)
         return;
-    in_order()->clock += sim_session.costs.pause;
+    struct sim_cpu *c = in_order();
+    if (c->tx != NULL && sim_session.profile.htm.pause_aborts)
+        sim_htm_abort(c, MACHINE_TX_BY_PAUSE);
+    c->clock += sim_session.costs.pause;
 }
 
 /* ---- sleeping ------------------------------------------------------------------------------- */
@@ -717,6 +764,8 @@ struct sim_cpu *sim_syscall(void) {
     struct sim_cpu *c = sim_cpu_now;
     if (c->dummy)
         return c;
+    if (c->tx != NULL)
+        sim_htm_abort(c, MACHINE_TX_BY_SYSCALL);
     c->clock += sim_session.costs.syscall;
     return in_order();
 }
@@ -770,6 +819,7 @@ unsigned sim_interrupt_others(uint64_t ticks) {
     unsigned n = 0;
     for (unsigned i = 0; i < sim_session.cpus; i++)
         if (sched.cpu[i].pub.running != NULL && &sched.cpu[i].pub != sim_cpu_now) {
+            sim_htm_interrupt(&sched.cpu[i].pub);
             sched.cpu[i].stolen += ticks;
             n++;
         }
@@ -780,6 +830,8 @@ unsigned sim_interrupt_others(uint64_t ticks) {
 
 /* The end of a thread; its stack is given back by who joins it. */
 static _Noreturn void end_thread(struct sim_thread *self) {
+    if (sim_cpu_now->tx != NULL) /* the end of a thread is a system call */
+        sim_htm_abort(sim_cpu_now, MACHINE_TX_BY_SYSCALL);
     struct sim_cpu *c = in_order();
     if (host_cpu.clock < c->clock)
         host_cpu.clock = c->clock;
@@ -874,6 +926,16 @@ uint64_t sim_thread_cpu_ticks(void) {
     return c->dummy ? 0 : c->running->cpu_ticks + (c->clock - c->running->since);
 }
 
+struct sim_fiber *sim_cpu_fiber(const struct sim_cpu *c) {
+    return &c->running->fiber;
+}
+
+unsigned sim_cpu_heap(const struct sim_cpu *c) { return c->running->heap; }
+
+void sim_steal(struct sim_cpu *c, uint64_t ticks) { cpu_of(c)->stolen += ticks; }
+
+void sim_alarm(struct sim_cpu *c) { set_limits(cpu_of(c)); }
+
 unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->running->heap; }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
@@ -905,6 +967,7 @@ bool sim_sched_open(void) {
     (void)write_gs(0); /* a native engine may have had it */
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
+        cpu[i].pub.alarm = UINT64_MAX;
         cpu[i].pub.port = sim_memory_port(sim_session.memory, i);
         cpu[i].pub.l1_latency = p->l1.latency_cycles * SIM_TICKS;
         cpu[i].pub.flow.last = &sim_no_load;

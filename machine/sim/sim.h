@@ -25,6 +25,7 @@
 #include "memory.h"
 
 struct sim_thread; /* a software thread on its fiber */
+struct sim_tx;     /* a hardware transaction, htm.c */
 
 /*
  * What out-of-order execution can not hide: chains of loads whose addresses come from each other,
@@ -65,6 +66,8 @@ struct sim_cpu {
     uintptr_t gs; /* where %gs of the running thread begins */
     struct sim_flow flow;
     struct sim_thread *running;                /* NULL: idle */
+    struct sim_tx *tx;                         /* the transaction that it is in, or NULL */
+    uint64_t alarm;                            /* clock at which that aborts for no reason */
     uint64_t accesses, instructions, switches; /* counters since the machine was opened */
     /* scheduler's and operating system's own fields follow in sched.c's view of it */
 };
@@ -93,7 +96,7 @@ void sim_catch_up(struct sim_cpu *c);
 uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right);
 
 /* A locked operation on a naturally aligned word: ordered, with the right to write. */
-void sim_locked(uintptr_t address);
+void sim_locked(uintptr_t address, size_t bytes);
 /* A full fence: ordered. */
 void sim_fence(void);
 /* `n` of the program's instructions that no block contains (library functions). */
@@ -115,5 +118,22 @@ struct sim_policy {
 };
 /* NULL: the smallest clock (the default).  Between two simulations; not copied. */
 void sim_set_policy(const struct sim_policy *policy);
+
+/* ---- aborts on request ---------------------------------------------------------------------- */
+
+/*
+ * Asked at every begin, access and commit of a hardware transaction, before it is made: shall the
+ * transaction abort here?  True: with *status, any set of RTM's bits, 0 included (machine.h);
+ * MACHINE_TX_NESTED is set as it is true.  Costs no simulated time, but the transaction's accesses
+ * are slower on the host.
+ */
+enum sim_tx_point { SIM_TX_BEGIN, SIM_TX_READ, SIM_TX_WRITE, SIM_TX_END };
+struct sim_tx_injector {
+    bool (*ask)(void *context, const struct sim_cpu *c, enum sim_tx_point point, uintptr_t address,
+                unsigned *status);
+    void *context;
+};
+/* NULL: nothing is injected (the default).  Between two simulations; not copied. */
+void sim_tx_inject(const struct sim_tx_injector *injector);
 
 #endif

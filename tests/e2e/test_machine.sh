@@ -130,7 +130,7 @@ refuses_file 'a line not a power of two' line/value 192 'line: is 192 bytes' 'po
 refuses_file 'too many hardware threads' cores_per_group/value 1024 \
     'cores_per_group: 1 sockets x 2 groups_per_socket x 1024 cores_per_group x 1 smt are 2048' 'from 1 to 1024'
 refuses_file 'an unknown policy' l2/replacement/value '"fifo"' "l2\.replacement: is 'fifo'" 'lru, tree-plru or random' schema
-refuses_file 'a flag that is a number' htm/value 1 'htm: value is a number' 'true or false' schema
+refuses_file 'a flag that is a number' htm/present/value 1 'htm\.present: value is a number' 'true or false' schema
 refuses_file 'a name with a slash' name '"a/b"' "name is 'a/b'" 'letters, digits' schema
 refuses_file 'a hypothetical machine without the word' hypothetical true 'title is' "must say 'hypothetical machine'"
 refuses_file 'caches that shrink' l3/size/value 0.75 'l3\.size: is 786432 bytes' 'at least l2\.size, which is 1048576'
@@ -180,7 +180,8 @@ import json, sys
 p = {e["name"]: e for e in json.load(open(sys.argv[1]))["profiles"]}
 assert sorted(p) == sorted(sys.argv[2:]), sorted(p)
 assert {"cascade-lake", "epyc-7003", "hypothetical-64", "i7-4770", "ideal", "zec12"} <= set(p), sorted(p)
-assert all(sorted(e) == ["hypothetical", "name", "threads", "title"] for e in p.values()), p
+assert all(sorted(e) == ["htm", "hypothetical", "name", "threads", "title"] for e in p.values()), p
+assert p["i7-4770"]["htm"] is True and "no hardware transactions" in p["epyc-7003"]["htm"], p
 assert p["i7-4770"]["threads"] == 8 and p["epyc-7003"]["threads"] == 128
 assert p["hypothetical-64"]["hypothetical"] is True and p["zec12"]["hypothetical"] is False
 END

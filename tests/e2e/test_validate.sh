@@ -90,6 +90,51 @@ validate --results tests/data/report-native.json
 expect_status "results of one machine only" 1
 expect_line "are refused in one line"
 
+# Hardware transactions, on a profile with small caches.
+if "$ALLCORES" list machines --json | grep -q '"sim"'; then
+    "$ALLCORES" machine show i7-4770 --set l2.size=64K --set l3.size=256K --set tick=200us --json >"$TMP/small.json"
+    validate --htm --profile "$TMP/small.json" --out "$TMP/h.json"
+    expect_status "the limits of hardware transactions are found" 0
+    expect_in "the empty transaction takes what the profile says" "$OUT" '^\| empty \| [0-9.]+ \| 35\.0 \| 35 \|'
+    expect_in "and so does one that aborts" "$OUT" '^\| begun and aborted at once \| [0-9.]+ \| 144\.0 \| 144 \|'
+    expect_in "eight lines of a set commit" "$OUT" '^\|  \| 8 \| 50 \| 1\.00 \|'
+    expect_in "nine do not" "$OUT" '^\|  \| 9 \| 50 \| 0\.00 \| .* \| 50 associativity \|'
+    expect_in "it says whether it was measured here" "$OUT" '^(Not measured on this computer: .*|Beside it, this computer.*)$'
+    expect "the Markdown is what was printed" cmp "$OUT" "$TMP/h.md"
+    expect_in "the plot says that it is simulated" "$TMP/h.svg" 'simulated: i7-4770'
+    cat >"$TMP/check_htm.py" <<'END'
+import json, sys
+v = json.load(open(sys.argv[1]))
+def curve(kernel, pattern, warm, sibling):
+    return {p["x"]: p["simulated"]["commits"] / p["simulated"]["tries"] for p in v["points"]
+            if (p["kernel"], p["pattern"], p["warm"], p["sibling"]) == (kernel, pattern, warm, sibling)}
+K = 1024
+for warm in (True, False):
+    w = curve("write_capacity", "dense", warm, False)
+    assert all(w[x] == (x <= 32 * K) for x in w) and 34 * K in w, w
+    w = curve("write_capacity", "strided", warm, False)
+    assert all(w[x] == (x <= 16 * K) for x in w), w
+r = curve("read_capacity", "dense", True, False)
+assert all(r[x] == (x <= 256 * K) for x in r) and 272 * K in r, r
+for kernel in ("write_capacity", "read_capacity"):
+    for pattern in ("dense", "strided", "random"):
+        for warm in (True, False):
+            alone, beside = curve(kernel, pattern, warm, False), curve(kernel, pattern, warm, True)
+            assert len(alone) == len(beside) == 13, (kernel, pattern)
+            assert sum(beside.values()) < sum(alone.values()), (kernel, pattern, warm)
+d = [p["simulated"]["commits"] / p["simulated"]["tries"] for p in v["points"] if p["kernel"] == "duration"]
+assert d[0] > 0.9 and 0.3 < d[3] < 0.7 and d[-2:] == [0, 0], d
+by = {p["kernel"]: p["simulated"] for p in v["points"]}
+assert by["no_sharing"]["tries"] == by["no_sharing"]["commits"], by
+assert by["false_sharing"]["aborts"]["false_sharing"] == by["false_sharing"]["tries"] - by["false_sharing"]["commits"] > 0, by
+END
+    expect "the curves fall where the caches end" "$PYTHON" "$TMP/check_htm.py" "$TMP/h.json"
+    bad "a profile without hardware transactions" 'has no hardware transactions' "${v[@]}" --htm --profile epyc-7003 --out "$TMP/e.json"
+    bad "--htm with --engine" 'no meaning with --htm' "${v[@]}" --htm --engine seq
+else
+    skip "the limits of hardware transactions" "no simulated machine is built"
+fi
+
 # A small real run, where the simulated machine is built.
 if "$ALLCORES" list machines --json | grep -q '"sim"'; then
     "$ALLCORES" machine show ideal --json >"$TMP/mine.json"

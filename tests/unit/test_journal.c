@@ -120,6 +120,10 @@ static void every_field_comes_back(void **state) {
     s->stats.irrevocable = 16, s->stats.handovers = 17, s->stats.reads = 18;
     s->stats.writes = 19, s->stats.read_set_max = 20, s->stats.write_set_max = 21;
     s->stats.wasted_ns = 22, s->stats.counts_accesses = true;
+    s->host_ns = 23, s->accesses = 24, s->switches = 25;
+    s->transactions.begins = 26, s->transactions.commits = 27, s->transactions.wasted_ns = 28;
+    for (unsigned cause = 0; cause < MACHINE_TX_CAUSES; cause++)
+        s->transactions.aborts[cause] = 200 + cause;
     failed.cell = 1, failed.kind = RECORD_LATENCY, failed.outcome = RECORD_HUNG;
     strcpy(failed.sample.why, "a \"quoted\"\nreason");
     assert_true(open_with(&o, false, 10, 7));

@@ -394,9 +394,11 @@ static struct {
     struct sim_memory *m;
 } seen;
 
-static void see(void *context, unsigned core, uint64_t line, unsigned by, bool evicted,
-                bool for_write) {
+static void see(void *context, enum sim_level from, unsigned core, uint64_t line, unsigned by,
+                bool evicted, bool for_write) {
     assert_ptr_equal(context, &seen);
+    if (from != SIM_L1)
+        return;
     seen.calls++;
     seen.core = core;
     seen.line = line;
@@ -837,9 +839,11 @@ static struct sim_page_name small_names(uintptr_t address) {
 
 static uint64_t seen_events, seen_sum;
 
-static void sum_events(void *context, unsigned core, uint64_t line, unsigned by, bool evicted,
-                       bool for_write) {
+static void sum_events(void *context, enum sim_level from, unsigned core, uint64_t line,
+                       unsigned by, bool evicted, bool for_write) {
     (void)context;
+    if (from != SIM_L1)
+        return;
     seen_events++;
     seen_sum += event_value(core, line, by, evicted, for_write);
 }

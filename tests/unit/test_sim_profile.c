@@ -133,16 +133,16 @@ static void the_shipped_ones_have_the_published_figures(void **state) {
     assert_int_equal(i7.transfer_group_cycles, 71); /* 21 ns at 3.4 GHz */
     assert_int_equal(i7.context_switch_ns, 1200);
     assert_int_equal(i7.tick_ns, 4000000);
-    assert_true(i7.htm && !i7.hypothetical);
+    assert_true(i7.htm.present && !i7.hypothetical);
     assert_int_equal(z.line_bytes, 256);
     assert_int_equal(z.groups_per_socket, 2);
     assert_int_equal(sim_profile_threads(&z), 12);
     assert_int_equal(sim_profile_threads(&clx), 56);
     assert_int_equal(clx.transfer_remote_cycles, 365); /* 135 ns at 2.7 GHz: 364.5 */
     assert_int_equal(sim_profile_threads(&epyc), 128);
-    assert_false(epyc.htm);
+    assert_false(epyc.htm.present);
     assert_int_equal(sim_profile_threads(&h), 64);
-    assert_true(h.hypothetical && h.htm);
+    assert_true(h.hypothetical && h.htm.present);
     assert_int_equal(h.l3.size_bytes, epyc.l3.size_bytes);
     assert_int_equal(h.transfer_socket_cycles, epyc.transfer_socket_cycles);
     assert_true(sim_profile_threads(&ideal) >= 64);
@@ -178,7 +178,7 @@ static void keys_of_the_table_are_those_of_the_files(void **state) {
 static void a_key_gives_its_value(void **state) {
     (void)state;
     const struct sim_profile p =
-        loaded("i7-4770", "l2.size=512K ipc=2.25 wake=7us l2.replacement=random htm=false");
+        loaded("i7-4770", "l2.size=512K ipc=2.25 wake=7us l2.replacement=random htm.present=false");
     size_t count;
     const struct sim_profile_key *keys = sim_profile_keys(&count);
     unsigned found = 0;
@@ -189,7 +189,7 @@ static void a_key_gives_its_value(void **state) {
             double value;
         } expected[] = {{"l2.size", 524288}, {"ipc", 2.25},
                         {"wake", 7000},      {"l2.replacement", SIM_RANDOM},
-                        {"htm", 0},          {"cores_per_group", 4}};
+                        {"htm.present", 0},  {"cores_per_group", 4}};
         for (unsigned e = 0; e < sizeof expected / sizeof *expected; e++)
             if (strcmp(keys[k].key, expected[e].key) == 0) {
                 assert_true(value == expected[e].value);
@@ -320,7 +320,19 @@ static void overrides_that_are_refused(void **state) {
         {"tick_cost=5ms", "is 5000000 ns", "at most tick, which is 4000000"},
         {"wake=1ms", "is 1000000 ns", "at most wake_deep"},
         {"transfer_socket=1", "is 1 cycles", "at least transfer_group, which is 71"},
-        {"htm=yes", "--set htm=yes", "true or false"},
+        {"htm.present=yes", "--set htm.present=yes", "true or false"},
+        {"htm=true", "there is no key 'htm'", "there are"},
+        {"htm.policy=committer", "--set htm.policy=committer",
+         "must be requester, responder or oldest"},
+        {"htm.read_level=l4", "--set htm.read_level=l4", "must be l1, l2 or l3"},
+        {"htm.write_level=l3", "--set htm.write_level=l3", "must be l1 or l2"},
+        {"htm.nesting=0", "is 0", "from 1 to 1000"},
+        {"htm.abort=-1", "--set htm.abort=-1", "from 0 to 100000 cycles"},
+        {"htm.spurious=2000000", "is 2000000", "from 0 to 1000000"},
+        {"htm.write_entry=96 htm.write_entries=64", "htm.write_entry=96: is 96 bytes",
+         "a power of two, at most a line, which is 64"},
+        {"htm.write_entry=128 htm.write_entries=64", "htm.write_entry=128: is 128 bytes",
+         "a power of two, at most a line, which is 64"},
     };
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refused("i7-4770", wrong[i].set, wrong[i].what, wrong[i].right,
@@ -373,7 +385,17 @@ static void files_that_are_refused(void **state) {
     file_refused("l1.replacement.value", "\"fifo\"", "l1.replacement: is 'fifo'",
                  "must be lru, tree-plru or random");
     file_refused("l1.replacement.value", "1", "l1.replacement: value is a number", "lru");
-    file_refused("htm.value", "1", "htm: value is a number", "true or false");
+    file_refused("htm.present.value", "1", "htm.present: value is a number", "true or false");
+    file_refused("htm", NULL, "htm is missing", "present, policy");
+    file_refused("htm", "{\"value\": true, \"unit\": \"flag\", \"source\": \"x\"}",
+                 "htm.value is true", "must be false");
+    file_refused("htm", "{\"value\": false, \"unit\": \"flag\"}", "htm.source is missing",
+                 "a string");
+    file_refused("htm", "{\"value\": false, \"unit\": \"flag\", \"source\": \"x\", \"y\": 1}",
+                 "unknown key 'htm.y'", "value");
+    file_refused("htm.policy.value", "\"eager\"", "htm.policy: is 'eager'",
+                 "must be requester, responder or oldest");
+    file_refused("htm.begin", NULL, "htm.begin is missing", "\"cycles\"");
     file_refused("name", NULL, "name is missing", "a string");
     file_refused("name", "\"a/b\"", "name is 'a/b'", "letters, digits");
     file_refused("title", "3", "title is a number", "a string");
@@ -381,6 +403,22 @@ static void files_that_are_refused(void **state) {
     file_refused("hypothetical", NULL, "hypothetical is missing", "true or false");
     file_refused("hypothetical", "true", "title is", "must say 'hypothetical machine'");
     file_refused("l3.latency.value", "5", "l3.latency: is 5 cycles", "at least l2.latency");
+}
+
+static void a_flag_stands_for_no_hardware_transactions(void **state) {
+    (void)state;
+    write_changed("htm", "{\"value\": false, \"unit\": \"flag\", \"source\": \"none\"}");
+    const struct sim_profile i7 = loaded("i7-4770", ""), without = loaded(path, ""),
+                             with = loaded(path, "htm.present=true");
+    assert_false(without.htm.present);
+    assert_memory_equal(&with.htm, &i7.htm, sizeof i7.htm);
+    char why[1024];
+    char *text = sim_profile_resolve(path, NULL, 0, why, sizeof why);
+    assert_non_null(text);
+    write_text(text); /* in full */
+    free(text);
+    const struct sim_profile again = loaded(path, "");
+    assert_memory_equal(&again, &without, sizeof again);
 }
 
 static void what_cannot_be_found_is_refused(void **state) {
@@ -441,6 +479,7 @@ int main(void) {
         cmocka_unit_test(from_one_to_1024_hardware_threads),
         cmocka_unit_test(overrides_that_are_refused),
         cmocka_unit_test(files_that_are_refused),
+        cmocka_unit_test(a_flag_stands_for_no_hardware_transactions),
         cmocka_unit_test(what_cannot_be_found_is_refused),
         cmocka_unit_test(a_file_is_read_as_what_is_built_in),
         cmocka_unit_test(a_resolved_profile_is_a_file_of_the_same_machine),
