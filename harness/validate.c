@@ -34,7 +34,7 @@
 #define VALIDATE_WORKLOADS "null,counter,bank,dict,txsize,intset,eventloop"
 #define VALIDATE_THREADS "1,2"
 
-enum { PROFILE, RESULTS, OUT, HTM, ENGINE, WORKLOAD, THREADS, REPETITIONS, OPTIONS };
+enum { PROFILE, RESULTS, OUT, HTM, ENGINE, WORKLOAD, THREADS, REPETITIONS, MIN_TIME, OPTIONS };
 
 static const struct cli_option options[] = {
     [PROFILE] = {"profile", "FILE.json|NAME",
@@ -57,6 +57,11 @@ static const struct cli_option options[] = {
     [WORKLOAD] = {"workload", "W[:k=v]...[,...]", "default: " VALIDATE_WORKLOADS, false},
     [THREADS] = {"threads", "1,2,4", "default: " VALIDATE_THREADS, false},
     [REPETITIONS] = {"repetitions", "N", "samples of each cell; default: 10", false},
+    [MIN_TIME] =
+        {"min-time", "S",
+         "seconds of a sample, on this computer and in virtual time: long enough for what a\n"
+         "program does once (such as the pages that c7 makes private); default: 0.005",
+         false},
     [OPTIONS] = {NULL, NULL, NULL, false},
 };
 
@@ -559,6 +564,8 @@ static int run_matrix(const char **values, const char *profile, const char *resu
                                      values[THREADS] != NULL ? values[THREADS] : VALIDATE_THREADS,
                                      "--repetitions",
                                      values[REPETITIONS] != NULL ? values[REPETITIONS] : "10",
+                                     "--min-time",
+                                     values[MIN_TIME] != NULL ? values[MIN_TIME] : "0.005",
                                      "--out",
                                      results};
     enum { ARGUMENTS = sizeof arguments / sizeof *arguments };
