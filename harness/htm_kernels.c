@@ -194,7 +194,8 @@ static struct job job_of(const struct htm_rig *rig, const struct htm_question *q
     return (struct job){.machine = rig->machine, .tx = rig->machine->transactions, .q = q};
 }
 
-/* For each try q->lines different ones of `total`: Fisher and Yates, from the front. */
+/* For each try q->lines different ones of `total`, which are more: Fisher and Yates, from the
+ * front. */
 static bool shuffle(struct job *job, size_t total) {
     const struct htm_question *q = job->q;
     uint32_t *all = malloc(total * sizeof *all);
@@ -211,7 +212,8 @@ static bool shuffle(struct job *job, size_t total) {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            const size_t other = i + (size_t)((random >> 16) % (total - i));
+            const size_t left = total > i ? total - i : 1;
+            const size_t other = i + (size_t)((random >> 16) % left);
             const uint32_t taken = all[other];
             all[other] = all[i];
             job->order[t * q->lines + i] = all[i] = taken;

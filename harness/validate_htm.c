@@ -457,7 +457,7 @@ static void print_curves(FILE *f, const struct study *s, enum kernel kernel, dou
     const size_t n = curves_of(s, kernel, curve);
     char name[32], title[64];
     for (size_t i = 0; i < n; i++) {
-        snprintf(name, sizeof name, "c%u_%zu", kernel, i);
+        snprintf(name, sizeof name, "c%d_%zu", (int)kernel, i);
         print_data(f, s, curve[i], name, unit);
     }
     /* Strided curves are in the tables: with all twelve nobody could tell them apart. */
@@ -465,7 +465,7 @@ static void print_curves(FILE *f, const struct study *s, enum kernel kernel, dou
     for (size_t i = 0; i < n; i++) {
         if (curve[i]->q.pattern == HTM_STRIDED || (curve[i]->q.sibling && !curve[i]->q.warm))
             continue;
-        snprintf(name, sizeof name, "c%u_%zu", kernel, i);
+        snprintf(name, sizeof name, "c%d_%zu", (int)kernel, i);
         print_curve(f, s, curve[i], name, drawn++, key ? curve_name(&curve[i]->q, title) : NULL);
     }
     fputc('\n', f);

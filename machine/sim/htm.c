@@ -167,7 +167,7 @@ static void more_buckets(void) {
         no_memory();
     htm.bucket = larger;
     htm.buckets = n;
-    memset(larger, 0xff, n * sizeof *larger);
+    memset(htm.bucket, 0xff, n * sizeof *htm.bucket);
     for (unsigned i = 0; i < htm.cpus; i++)
         for (uint32_t k = htm.tx[i].marks; k != NO_MARK; k = htm.mark[k].of_tx) {
             uint32_t *bucket = bucket_of(htm.mark[k].line);

@@ -61,8 +61,8 @@ void sim_arena_area(uintptr_t *start, size_t *bytes);
 /* From its start, what was ever in use since the last reset, in bytes. */
 size_t sim_arena_used(void);
 
-/* The object of machine_alloc goes back to the lists of the heap `heap`; free of charge. */
-void sim_arena_give_back(void *p, unsigned heap);
+/* The object of machine_alloc goes back to the lists of heap `number`; free of charge. */
+void sim_arena_give_back(void *p, unsigned number);
 
 /* A thread's own free lists; 0 belongs to the host's thread (setup and verification). */
 unsigned sim_arena_attach(void);

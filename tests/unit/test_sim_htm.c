@@ -1368,15 +1368,13 @@ static void holds_blocks(struct worker *w) {
         const bool aborts = next_random(&random) % 3 == 0;
         for (size_t k = 0; held[slot] != NULL && k < words[slot]; k++)
             w->found += load(&held[slot][k]) != (w->index + 1) * 1000 + slot;
-        unsigned status = MACHINE_TX_STARTED;
-        uint64_t *new = NULL;
-        if (inside && (status = machine_tx_begin__sim()) != MACHINE_TX_STARTED) {
+        if (inside && machine_tx_begin__sim() != MACHINE_TX_STARTED) {
             w->more++;
             continue;
         }
         if (held[slot] != NULL)
             machine_free__sim(held[slot]);
-        new = machine_alloc__sim(bytes);
+        uint64_t *new = machine_alloc__sim(bytes);
         for (size_t k = 0; k < bytes / 8; k++)
             store(&new[k], (w->index + 1) * 1000 + slot);
         if (inside && aborts)
