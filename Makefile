@@ -145,7 +145,7 @@ test: ## all tests: unit, conformance, end to end, then under sanitizers
 	$(BUILD) test-programs
 	$(BUILD) SAN=address,undefined test-programs
 	$(BUILD) SAN=thread test-programs
-	@tests/run $(call programs,build) $(sort $(wildcard tests/e2e/test_*.sh)) \
+	@tests/run TEST_TIMEOUT_S=1800 $(call programs,build) $(sort $(wildcard tests/e2e/test_*.sh)) \
 		ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 $(call programs,build/san-address-undefined) \
 		TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(call programs,build/san-thread)
