@@ -101,7 +101,7 @@ static inline __attribute__((always_inline)) void follow(struct sim_cpu *c, uint
 HOT void __sanitizer_cov_trace_pc(void) {
     struct sim_cpu *c = sim_cpu_now;
     const uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-    const uint32_t block = (uint32_t)pc;
+    const uint32_t block = (uint32_t)(pc - sim_block_text); /* the host may put the text anywhere */
     const uint64_t n = sim_block_instructions(pc);
     c->instructions += n;
     uint64_t ticks = n * c->ticks_per_instruction;
