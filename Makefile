@@ -30,7 +30,7 @@ WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wpointer
 # One compiler and one set of flags for all engines, or a comparison would be confounded.
 COMMON_FLAGS := $(OPT) -g -fno-omit-frame-pointer -D_GNU_SOURCE -Iengines -Imachine -Iworkloads
 CFLAGS_ALL := -std=gnu17 $(COMMON_FLAGS) $(WARN)
-LDLIBS := -lbenchmark -ljansson -lhwloc -lm -lpthread -lstdc++
+LDLIBS := -lbenchmark -ljansson -lhwloc -ldw -lm -lpthread -lstdc++
 LDFLAGS :=
 ifneq ($(SAN),)
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -Wno-null-dereference
@@ -90,6 +90,9 @@ conformance_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/conformance/%.o,$(CONFO
 
 ENGINE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call engine_objects,$(g),$(m))))
 WORKLOAD_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call workload_objects,$(g),$(m))))
+# Programs of `allcores check`, on machines that can explore schedules: every harness/check/NAME.c.
+CHECKS := $(patsubst harness/check/%.c,%,$(sort $(wildcard harness/check/*.c)))
+CHECK_OBJECTS := $(foreach m,$(filter sim,$(MACHINES)),$(foreach g,$(call groups_on,$(m)),$(patsubst %,$(B)/cells/$(g)__$(m)/check/%.o,$(CHECKS))))
 CONFORMANCE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call conformance_objects,$(g),$(m))))
 MACHINE_OBJECTS := $(MACHINE_FILES:%.c=$(B)/%.o)
 
@@ -102,7 +105,7 @@ PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json
 MACHINE_OBJECTS += $(B)/profiles.o
 
 # Linked as objects: an archive would drop those of which only the registry section is wanted.
-MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
+MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(CHECK_OBJECTS) $(MACHINE_OBJECTS)
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
@@ -274,6 +277,8 @@ define cell_rules
 $(B)/cells/$(1)__$(2)/engine/%.o: engines/$(ENGINE_$(1))/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))
 $(B)/cells/$(1)__$(2)/workload/%.o: workloads/%.c $(B)/flags scripts/qualify
+$(call cell_compile,$(1),$(2))
+$(B)/cells/$(1)__$(2)/check/%.o: harness/check/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))
 $(B)/cells/$(1)__$(2)/conformance/%.o: tests/conformance/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))

@@ -47,6 +47,9 @@ HOT void __sanitizer_cov_trace_pc(void) {
 
 /* ---- plain accesses ------------------------------------------------------------------------- */
 
+/* Slow paths: which instruction of the program it is about. */
+#define HERE() ((void)(sim_explore_pc = __builtin_return_address(0)))
+
 /* `bytes` within a line. */
 static inline __attribute__((always_inline)) void touch(const volatile void *p, size_t bytes,
                                                         enum sim_right right) {
@@ -57,6 +60,7 @@ static inline __attribute__((always_inline)) void touch(const volatile void *p, 
         c->clock += c->l1_ticks;
         return;
     }
+    HERE();
     sim_access(c, address, bytes, right);
 }
 
@@ -67,8 +71,10 @@ static inline __attribute__((always_inline)) void touch_any(const volatile void 
     const unsigned shift = sim_cpu_now->port->line_shift;
     if (__builtin_expect(address >> shift == (address + bytes - 1) >> shift, 1))
         touch(p, bytes, right);
-    else
+    else {
+        HERE();
         sim_access(sim_cpu_now, address, bytes, right);
+    }
 }
 
 #define PLAIN(bytes)                                                                               \
@@ -106,6 +112,7 @@ void __tsan_func_exit(void) {}
 #define FETCH(bits, type, operation)                                                               \
     type __tsan_atomic##bits##_fetch_##operation(volatile type *p, type v, int order) {            \
         (void)order;                                                                               \
+        HERE();                                                                                    \
         sim_locked(linear(p));                                                                     \
         return __atomic_fetch_##operation(p, v, __ATOMIC_RELAXED);                                 \
     }
@@ -113,6 +120,7 @@ void __tsan_func_exit(void) {}
     int __tsan_atomic##bits##_compare_exchange_##strength(volatile type *p, type *expected,        \
                                                           type v, int order, int failure) {        \
         (void)order, (void)failure;                                                                \
+        HERE();                                                                                    \
         sim_locked(linear(p));                                                                     \
         return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_RELAXED,                \
                                            __ATOMIC_RELAXED);                                      \
@@ -124,6 +132,7 @@ void __tsan_func_exit(void) {}
         return __atomic_load_n(p, __ATOMIC_RELAXED);                                               \
     }                                                                                              \
     HOT void __tsan_atomic##bits##_store(volatile type *p, type v, int order) {                    \
+        HERE();                                                                                    \
         if (order == __ATOMIC_SEQ_CST)                                                             \
             sim_locked(linear(p));                                                                 \
         else                                                                                       \
@@ -132,6 +141,7 @@ void __tsan_func_exit(void) {}
     }                                                                                              \
     type __tsan_atomic##bits##_exchange(volatile type *p, type v, int order) {                     \
         (void)order;                                                                               \
+        HERE();                                                                                    \
         sim_locked(linear(p));                                                                     \
         return __atomic_exchange_n(p, v, __ATOMIC_RELAXED);                                        \
     }                                                                                              \
@@ -146,6 +156,7 @@ void __tsan_func_exit(void) {}
     type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v,       \
                                                     int order, int failure) {                      \
         (void)order, (void)failure;                                                                \
+        HERE();                                                                                    \
         sim_locked(linear(p));                                                                     \
         __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);   \
         return expected;                                                                           \
@@ -156,6 +167,7 @@ ATOMIC(32, uint32_t)
 ATOMIC(64, uint64_t)
 
 void __tsan_atomic_thread_fence(int order) {
+    HERE();
     if (order == __ATOMIC_SEQ_CST)
         sim_fence();
 }
@@ -188,16 +200,19 @@ size_t sim_strlen(const char *s);
 int sim_strcmp(const char *a, const char *b);
 
 void *sim_memcpy(void *to, const void *from, size_t bytes) {
+    HERE();
     charge(from, to, bytes);
     return memcpy(to, from, bytes);
 }
 
 void *sim_memmove(void *to, const void *from, size_t bytes) {
+    HERE();
     charge(from, to, bytes);
     return memmove(to, from, bytes);
 }
 
 void *sim_memset(void *to, int byte, size_t bytes) {
+    HERE();
     charge(NULL, to, bytes);
     return memset(to, byte, bytes);
 }
@@ -209,6 +224,7 @@ int sim_memcmp(const void *a, const void *b, size_t bytes) {
     while (equal < bytes && x[equal] == y[equal])
         equal++;
     const size_t seen = equal < bytes ? equal + 1 : bytes;
+    HERE();
     charge(a, NULL, seen);
     charge(b, NULL, seen);
     return memcmp(a, b, bytes);

@@ -598,6 +598,10 @@ static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
 }
 
 void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_access(address, bytes, right);
+        return;
+    }
     if (c->dummy)
         warm(address, bytes, right);
     if (c->dummy || bytes == 0)
@@ -610,6 +614,10 @@ void sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_rig
 }
 
 void sim_locked(uintptr_t address) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_locked(address);
+        return;
+    }
     if (sim_cpu_now->dummy) {
         warm(address, 1, SIM_WRITE);
         return;
@@ -626,12 +634,18 @@ void sim_locked(uintptr_t address) {
 }
 
 void sim_fence(void) {
+    if (sim_exploring)
+        sim_explore_call(EXPLORE_FENCE, NULL);
     if (sim_cpu_now->dummy)
         return;
     in_order()->clock += sim_session.costs.fence;
 }
 
 void machine_cpu_relax(void) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_PAUSE, NULL);
+    }
     if (sim_cpu_now->dummy)
         return;
     in_order()->clock += sim_session.costs.pause;
@@ -802,6 +816,8 @@ uint64_t sim_thread_cpu_ticks(void) {
 unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->running->heap; }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
+
+void sim_dummy_again(void) { sim_cpu_now = &host_cpu; }
 
 struct sim_cpu *sim_sched_cpu(unsigned number) {
     return &sched.cpu[number].pub;
