@@ -634,8 +634,10 @@ void sim_locked(uintptr_t address) {
 }
 
 void sim_fence(void) {
-    if (sim_exploring)
+    if (sim_exploring) {
         sim_explore_call(EXPLORE_FENCE, NULL);
+        return;
+    }
     if (sim_cpu_now->dummy)
         return;
     in_order()->clock += sim_session.costs.fence;
@@ -645,6 +647,7 @@ void machine_cpu_relax(void) {
     if (sim_exploring) {
         sim_explore_pc = __builtin_return_address(0);
         sim_explore_call(EXPLORE_PAUSE, NULL);
+        return;
     }
     if (sim_cpu_now->dummy)
         return;
