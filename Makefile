@@ -112,7 +112,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard test
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup bench sim plots test lint install clean test-programs lint-list FORCE
+.PHONY: all help setup bench sim plots test lint install clean test-programs lint-list mutants check-long FORCE
 
 all: $(B)/allcores ## everything
 
@@ -209,6 +209,27 @@ $(B)/tests/inflation: $(B)/tests/driver/inflation.o $(HARNESS_LIBRARY) $(MATRIX)
 
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
 	$(link) -lcmocka
+
+# ---- mutants ---------------------------------------------------------------------------------
+
+# Each tests/mutants/GROUP.NAME.patch is a seeded bug in the sources of an engine or container.  Its program
+# holds the harness and the patched cells of this group alone (containers and lib/reclaim.h: norec's) on
+# machine sim; tests/mutants/run asks `check` to find the bug.
+MUTANTS := $(patsubst tests/mutants/%.patch,%,$(sort $(wildcard tests/mutants/*.patch)))
+MUTANT_SOURCES := $(wildcard engines/*.h engines/*/*.[ch] machine/*.h workloads/null.c workloads/lib/*.h harness/check/*.[ch])
+mutant_group = $(patsubst containers,norec,$(patsubst reclaim,norec,$(firstword $(subst ., ,$(1)))))
+define mutant_rules
+$(B)/mutants/$(1)/cells: tests/mutants/$(1).patch tests/mutants/build $(MUTANT_SOURCES) $(call engine_objects,$(2),sim) $(B)/cells/$(2)__sim/workload/null.o $(CHECKS:%=$(B)/cells/$(2)__sim/check/%.o)
+	@tests/mutants/build $$< $(2) $(ENGINE_$(2)) $$(@D) $(B)/cells/$(2)__sim '$(HOOKED_ON_sim)' $$(CC) $$(CFLAGS_ALL) -Wno-unused $$(CELL_FLAGS_$(2)) $(CELL_FLAGS_ON_sim) -DTM_ENGINE=$(ENGINE_$(2)) -DTM_MACHINE=sim
+	@touch $$@
+$(B)/mutants/$(1)/allcores: $(B)/mutants/$(1)/cells $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(B)/linked
+	@$(CXX) $(LDFLAGS) -o $$@ $(B)/mutants/$(1)/*.o $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(LDLIBS)
+endef
+$(foreach m,$(MUTANTS),$(eval $(call mutant_rules,$(m),$(call mutant_group,$(m)))))
+mutants: $(MUTANTS:%=$(B)/mutants/%/allcores)
+
+check-long: all ## correctness by schedule exploration, an hour; then all mutants
+	@tests/mutants/long
 
 # ---- compilation -----------------------------------------------------------------------------
 
