@@ -1,12 +1,13 @@
 /*
  * list.c - engines, workloads and machines with their options and where they can run; profiles of
- * simulated machines.
+ * simulated machines; experiments.
  *
  * JSON is built first and the table is printed from it, so that both always say the same.
  */
 #include "list.h"
 
 #include "cli.h"
+#include "experiment.h"
 #include "runner.h"
 #include "spec.h"
 #include "suggest.h"
@@ -15,6 +16,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { JSON, OPTIONS };
@@ -26,12 +28,13 @@ static const struct cli_option options[] = {
 
 static const struct cli_command command = {
     .name = "list",
-    .usage = "list [engines|workloads|machines|profiles] [--json]",
-    .about =
-        "Shows what this program can run: engines with their options, workloads with their\n"
-        "parameters (both are given behind the name: counter:mode=private), machines, why\n"
-        "something is not available here, and profiles of simulated machines (`allcores machine\n"
-        "show PROFILE` prints one).  Without an argument: all four.\n",
+    .usage = "list [engines|workloads|machines|profiles|experiments] [--json]",
+    .about = "Shows what this program can run: engines with their options, workloads with their\n"
+             "parameters (both are given behind the name: counter:mode=private), machines, why\n"
+             "something is not available here, profiles of simulated machines (`allcores machine\n"
+             "show PROFILE` prints one), and experiments: prepared studies for `run --experiment "
+             "NAME`.\n"
+             "Without an argument: all of these.\n",
     .options = options,
     .more =
         "examples:\n"
@@ -48,6 +51,9 @@ static const struct cli_command command = {
         "sim:PROFILE.\n"
         "profiles have \"name\", \"title\", \"threads\" (hardware threads) and "
         "\"hypothetical\".\n"
+        "experiments have \"name\", \"title\", \"question\", \"expect\" (what one should see), "
+        "\"machine\",\n"
+        "\"cells\" (how many) and \"available\" (true or the reason why it cannot run).\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
@@ -205,6 +211,43 @@ static bool put_profiles_of_machines(json_t *list) {
     return true;
 }
 
+/* Whether it can run shows when its cells are made. */
+static bool put_experiment(json_t *object, const char *name) {
+    struct experiment experiment;
+    struct plan plan = {.cells = NULL};
+    char why[EXPERIMENT_WHY_SIZE];
+    /* They are compiled in, and a test loads each of them. */
+    if (!experiment_load(name, &experiment, why, sizeof why))
+        return false;
+    plan.overrides = calloc(PLAN_OVERRIDES_MAX, sizeof *plan.overrides);
+    bool ok = plan.overrides != NULL;
+    for (unsigned i = 0; ok && i < experiment.override_count; i++) {
+        plan.overrides[i] = strdup(experiment.overrides[i]);
+        ok = plan.overrides[i] != NULL;
+        plan.override_count += ok;
+    }
+    const bool runs = ok && experiment_cells(&experiment, &plan, why, sizeof why);
+    ok = ok && put(object, "name", json_string(experiment.name)) &&
+         put(object, "title", json_string(experiment.title)) &&
+         put(object, "question", json_string(experiment.question)) &&
+         put(object, "expect", json_string(experiment.expect)) &&
+         put(object, "machine", json_string(experiment.machine)) &&
+         put(object, "cells", json_integer(runs ? (json_int_t)plan.count : 0)) &&
+         put(object, "available", true_or_reason(runs ? NULL : why));
+    plan_free(&plan);
+    experiment_free(&experiment);
+    return ok;
+}
+
+static bool put_experiments(json_t *list) {
+    for (const char *const *n = experiment_names(); *n != NULL; n++) {
+        json_t *object = append_object(list);
+        if (object == NULL || !put_experiment(object, *n))
+            return false;
+    }
+    return true;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static const char *string_of(const json_t *object, const char *key) {
@@ -247,7 +290,23 @@ static void print_profile(const json_t *entry) {
            json_is_true(json_object_get(entry, "hypothetical")) ? ", hypothetical machine" : "");
 }
 
+static void print_experiment(const json_t *entry) {
+    const json_t *available = json_object_get(entry, "available");
+    printf("  %s\n      %s\n      shows: %s\n", string_of(entry, "name"),
+           string_of(entry, "question"), string_of(entry, "expect"));
+    if (json_is_true(available))
+        printf("      %" JSON_INTEGER_FORMAT " cells on %s\n",
+               json_integer_value(json_object_get(entry, "cells")), string_of(entry, "machine"));
+    else
+        printf("      on %s; cannot run: %s\n", string_of(entry, "machine"),
+               json_string_value(available));
+}
+
 static void print_entry(json_t *entry) {
+    if (string_of(entry, "question") != NULL) {
+        print_experiment(entry);
+        return;
+    }
     if (string_of(entry, "title") != NULL) {
         print_profile(entry);
         return;
@@ -283,10 +342,11 @@ static const struct part {
 } parts[] = {{"engines", put_engines},
              {"workloads", put_workloads},
              {"machines", put_machines},
-             {"profiles", put_profiles_of_machines}};
+             {"profiles", put_profiles_of_machines},
+             {"experiments", put_experiments}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
-static const char *const planned_parts[] = {"experiments", "claims", NULL};
+static const char *const planned_parts[] = {"claims", NULL};
 
 static int unknown_part(const char *name) {
     const char *names[PARTS + 1];
@@ -295,7 +355,9 @@ static int unknown_part(const char *name) {
         if (strcmp(name, *p) == 0)
             return cli_error(
                 command.name,
-                "%s are not built yet; there are: engines, workloads, machines, profiles", name);
+                "%s are not built yet; there are: engines, workloads, machines, profiles, "
+                "experiments",
+                name);
     for (unsigned i = 0; i < PARTS; i++)
         names[i] = parts[i].name;
     names[PARTS] = NULL;

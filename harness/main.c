@@ -21,7 +21,7 @@ static const struct subcommand {
     const char *summary; /* NULL: not for users */
     int (*run)(int argc, char **argv);
 } subcommands[] = {
-    {"list", "show engines, workloads, machines and profiles", list_main},
+    {"list", "show engines, workloads, machines, profiles and experiments", list_main},
     {"run", "measure engines on workloads and write a results file", run_main},
     {"machine", "show profiles of simulated machines", machine_main},
     {"report", "draw plots and tables from results files", report_main},

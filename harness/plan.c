@@ -31,6 +31,10 @@ void plan_free(struct plan *plan) {
         free(plan->cells[i].workload);
         free(plan->cells[i].engine);
         free(plan->cells[i].place);
+        for (size_t k = 0;
+             plan->cells[i].own_overrides != NULL && k < plan->cells[i].override_count; k++)
+            free(plan->cells[i].own_overrides[k]);
+        free((void *)plan->cells[i].own_overrides);
     }
     for (size_t i = 0; i < plan->override_count; i++)
         free(plan->overrides[i]);
@@ -40,5 +44,6 @@ void plan_free(struct plan *plan) {
         free(plan->argv[i]);
     free((void *)plan->argv);
     free((void *)plan->out);
+    json_decref(plan->experiment);
     *plan = (struct plan){.cells = NULL};
 }

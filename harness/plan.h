@@ -9,6 +9,8 @@
 
 #include "cell.h"
 
+#include <jansson.h>
+
 enum {
     PLAN_VALUES_MAX = 16,   /* parameters of one plug-in, at most */
     PLAN_OVERRIDES_MAX = 64 /* values of a profile that one run sets, at most */
@@ -25,7 +27,8 @@ struct plan_cell {
     /* "key=value" for the profile of a simulated machine, in order; owned by the plan */
     const char *const *overrides;
     size_t override_count;
-    bool hypothetical; /* a simulated machine that was never sold */
+    char **own_overrides; /* [override_count] when they are not those of the plan: owned */
+    bool hypothetical;    /* a simulated machine that was never sold */
     unsigned threads;
     union tm_value args[PLAN_VALUES_MAX];    /* parallel to workload_plugin->params, all of them */
     union tm_value options[PLAN_VALUES_MAX]; /* parallel to engine_plugin->options, all of them */
@@ -47,9 +50,10 @@ struct plan {
     const char *out; /* results file, owned; the journal is beside it: OUT.journal */
     bool resume;
     bool quiet;
-    bool latency; /* one more pass a cell that times single operations */
-    int argc;     /* the command line, for the results file */
-    char **argv;  /* [argc], owned; argv[0] is "allcores" */
+    bool latency;       /* one more pass a cell that times single operations */
+    json_t *experiment; /* that the cells are of, for the results file; a reference, or NULL */
+    int argc;           /* the command line, for the results file */
+    char **argv;        /* [argc], owned; argv[0] is "allcores" */
 };
 
 /* "native" or "sim:PROFILE", as the results call it.  Borrowed from the cell. */

@@ -7,6 +7,7 @@
 #include "report.h"
 
 #include "cli.h"
+#include "experiment.h"
 #include "report_view.h"
 #include "runner.h"
 
@@ -36,7 +37,7 @@ static const struct cli_command command = {
         "nothing else, in which every number leads to its samples and to the command that\n"
         "measures it again.  Several files are merged; a cell may be in only one of them for each\n"
         "machine.  Beside each picture is the gnuplot script that drew it, with its data\n"
-        "(NAME.gp).\n",
+        "(NAME.gp).  Results of `allcores run --experiment` have its figure first.\n",
     .options = options,
     .more =
         "example:\n"
@@ -144,6 +145,29 @@ static bool make_folder(const char *path) {
     return ok;
 }
 
+/* The figures of the files that are results of an experiment. */
+static bool draw_experiments(const struct load *load, const char *folder, struct figures *figures) {
+    for (size_t i = 0; i < load->files_count; i++) {
+        json_t *json = json_object_get(load->files[i].root, "experiment");
+        struct experiment experiment;
+        char why[EXPERIMENT_WHY_SIZE], where[PATH_MAX + 16];
+        if (json == NULL)
+            continue;
+        snprintf(where, sizeof where, "%s: experiment", load->files[i].path);
+        if (!experiment_parse(where, json, &experiment, why, sizeof why)) {
+            cli_error(NULL, "%s", why);
+            return false;
+        }
+        const char *name =
+            figures_add_experiment(figures, experiment.name, experiment.title, experiment.expect);
+        const bool ok = name != NULL && experiment_draw(&experiment, load, i, folder, name);
+        experiment_free(&experiment);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 /* Draws and writes everything into `folder`. */
 static bool write_all(const struct load *load, const char *folder, size_t *figures_count) {
     struct view *views = calloc(load->hosts_count + 1, sizeof *views);
@@ -151,6 +175,7 @@ static bool write_all(const struct load *load, const char *folder, size_t *figur
     bool ok = views != NULL;
     if (!ok)
         cli_error(command.name, "out of memory");
+    ok = ok && draw_experiments(load, folder, &figures);
     for (size_t h = 0; ok && h < load->hosts_count; h++)
         ok = view_make(&views[h], load, h) && figures_draw(&views[h], folder, &figures);
     ok = ok && page_write(load, views, &figures, folder);

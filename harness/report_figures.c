@@ -8,6 +8,7 @@
  * text is.  Bars carry their engine's name beside them and curves differ in marker and dash, so
  * that no figure depends on colour.
  */
+#include "figure_script.h"
 #include "report_view.h"
 
 #include "cli.h"
@@ -22,16 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    PAGE_WIDTH_PX = 1600,
-    PAGE_HEIGHT_PX = 900,
-    PANELS_MAX = 8, /* on one page: more could not be read from the back of a room */
-    TEXT_PX = 24,
-    SMALL_PX = 20,
-    TITLE_PX = 36
-};
+enum { PANELS_MAX = 8 /* on one page: more could not be read from the back of a room */ };
 
-#define FONT "sans-serif"
+#define FONT SCRIPT_FONT
 /* Mean width of a character in units of the font size: generous for the common sans-serif fonts. */
 static const double char_width = 0.57;
 
@@ -39,6 +33,7 @@ void figures_free(struct figures *figures) {
     for (size_t i = 0; i < figures->count; i++) {
         free(figures->list[i].name);
         free(figures->list[i].title);
+        free(figures->list[i].caption);
     }
     free(figures->list);
     *figures = (struct figures){0};
@@ -55,7 +50,7 @@ static void put_byte(FILE *f, char c) {
         fprintf(f, "\\%03o", (unsigned)(unsigned char)c);
 }
 
-static void put_string(FILE *f, const char *s) {
+void script_string(FILE *f, const char *s) {
     fputc('"', f);
     for (; *s != '\0'; s++)
         put_byte(f, *s);
@@ -74,61 +69,64 @@ static void put_bold(FILE *f, const char *s) {
     fputs("}\"", f);
 }
 
-static void put_label(FILE *f, const char *text, const char *system, double x, double y,
-                      const char *align, int size_px, const char *colour, bool bold) {
+void script_label(FILE *f, const char *text, const char *system, double x, double y,
+                  const char *align, int size_px, const char *colour, bool bold) {
     fputs("set label ", f);
     if (bold)
         put_bold(f, text);
     else
-        put_string(f, text);
+        script_string(f, text);
     fprintf(f, " at %s %.6g,%s %.6g %s %s font '%s,%d' tc rgb '%s' front\n", system, x, system, y,
             align, bold ? "enhanced" : "noenhanced", FONT, size_px, colour);
 }
 
-static double text_width(const char *text, int size_px) {
-    return (double)strlen(text) * size_px * char_width / PAGE_WIDTH_PX;
+double script_text_width(const char *text, int size_px) {
+    return (double)strlen(text) * size_px * char_width / SCRIPT_WIDTH_PX;
 }
 
 /* The largest size up to `size_px` at which the text fits into a share of the page's width. */
-static int fit(const char *text, int size_px, double width) {
-    while (size_px > 13 && text_width(text, size_px) > width)
+int script_fit(const char *text, int size_px, double width) {
+    while (size_px > 13 && script_text_width(text, size_px) > width)
         size_px--;
     return size_px;
 }
 
-/* Opens the page: title above, a line on how to read it, the machine below (a simulated one above).
- */
-static void put_page(FILE *f, const struct view *view, const char *title, const char *reading) {
+void script_page(FILE *f, const char *title, const char *reading, const char *machine,
+                 bool simulated) {
     fputs("if (!exists(\"marker\")) marker = 1\nset encoding utf8\nset multiplot\nset key off\n"
           "unset border\nunset tics\nset xrange [0:1]\nset yrange [0:1]\n"
           "set lmargin at screen 0\nset rmargin at screen 1\n"
           "set bmargin at screen 0\nset tmargin at screen 1\n",
           f);
-    const struct load_host *host = &view->load->hosts[view->host];
-    const int title_px = fit(title, TITLE_PX, 0.96);
-    if (host->simulated) { /* right under the title: nobody takes it for a measurement */
-        put_label(f, title, "screen", 0.02, 0.963, "left", title_px, "#000000", true);
-        put_label(f, host->label, "screen", 0.02, 0.923, "left", fit(host->label, TEXT_PX, 0.96),
-                  "#B00020", true);
-        put_label(f, reading, "screen", 0.02, 0.889, "left", fit(reading, SMALL_PX, 0.96),
-                  "#333333", false);
+    const int title_px = script_fit(title, SCRIPT_TITLE_PX, 0.96);
+    if (simulated) { /* right under the title: nobody takes it for a measurement */
+        script_label(f, title, "screen", 0.02, 0.963, "left", title_px, "#000000", true);
+        script_label(f, machine, "screen", 0.02, 0.923, "left",
+                     script_fit(machine, SCRIPT_TEXT_PX, 0.96), "#B00020", true);
+        script_label(f, reading, "screen", 0.02, 0.889, "left",
+                     script_fit(reading, SCRIPT_SMALL_PX, 0.96), "#333333", false);
         return;
     }
-    put_label(f, title, "screen", 0.02, 0.957, "left", title_px, "#000000", true);
-    put_label(f, reading, "screen", 0.02, 0.909, "left", fit(reading, TEXT_PX, 0.96), "#333333",
-              false);
-    put_label(f, host->label, "screen", 0.98, 0.026, "right", fit(host->label, SMALL_PX, 0.96),
-              "#333333", false);
+    script_label(f, title, "screen", 0.02, 0.957, "left", title_px, "#000000", true);
+    script_label(f, reading, "screen", 0.02, 0.909, "left",
+                 script_fit(reading, SCRIPT_TEXT_PX, 0.96), "#333333", false);
+    script_label(f, machine, "screen", 0.98, 0.026, "right",
+                 script_fit(machine, SCRIPT_SMALL_PX, 0.96), "#333333", false);
+}
+
+static void put_page(FILE *f, const struct view *view, const char *title, const char *reading) {
+    const struct load_host *host = &view->load->hosts[view->host];
+    script_page(f, title, reading, host->label, host->simulated);
 }
 
 /* Draws what was set so far, then clears it for the next panel. */
-static void put_page_end(FILE *f) {
+void script_page_end(FILE *f) {
     fputs("plot -1 with lines\nunset label\nunset arrow\nunset object\n"
           "set border 3 lc rgb '#666666'\nset style line 1 lc rgb '#666666'\n",
           f);
 }
 
-static void put_margins(FILE *f, double left, double right, double bottom, double top) {
+void script_margins(FILE *f, double left, double right, double bottom, double top) {
     fprintf(f,
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set bmargin at screen %.4f\nset tmargin at screen %.4f\n",
@@ -136,10 +134,10 @@ static void put_margins(FILE *f, double left, double right, double bottom, doubl
 }
 
 /* Ticks of an axis at 1, 2, 5 times the powers of ten (only the powers when there are many). */
-static void put_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
-                      double room) {
+void script_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
+                  double room) {
     fprintf(f, "set %stics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", axis,
-            FONT, SMALL_PX);
+            FONT, SCRIPT_SMALL_PX);
     bool first = true;
     if (logarithmic) {
         const double decades = log10(high / low);
@@ -202,11 +200,11 @@ static struct panel grid_panel(const struct grid *g, size_t index) {
 static void put_panel_title(FILE *f, const struct panel *p, const char *workload) {
     const char *colon = strchr(workload, ':');
     char *name = strndup(workload, colon != NULL ? (size_t)(colon - workload) : strlen(workload));
-    put_label(f, name != NULL ? name : workload, "screen", p->left, p->top + 0.042, "left",
-              TEXT_PX + 1, "#000000", true);
+    script_label(f, name != NULL ? name : workload, "screen", p->left, p->top + 0.042, "left",
+                 SCRIPT_TEXT_PX + 1, "#000000", true);
     if (colon != NULL)
-        put_label(f, colon + 1, "screen", p->left, p->top + 0.016, "left",
-                  fit(colon + 1, SMALL_PX, p->right - p->left), "#333333", false);
+        script_label(f, colon + 1, "screen", p->left, p->top + 0.016, "left",
+                     script_fit(colon + 1, SCRIPT_SMALL_PX, p->right - p->left), "#333333", false);
     free(name);
 }
 
@@ -282,7 +280,7 @@ static size_t slowdown_workloads(const struct view *view, const size_t *engines,
 static double longest(const char **names, const size_t *which, size_t n, int size_px) {
     double width = 0;
     for (size_t i = 0; i < n; i++) {
-        const double w = text_width(names[which[i]], size_px);
+        const double w = script_text_width(names[which[i]], size_px);
         width = w > width ? w : width;
     }
     return width + 0.012;
@@ -292,11 +290,11 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
                            const size_t *engines, size_t n, const struct panel *p,
                            const struct range *axis) {
     const double base = axis->logarithmic ? 1 : 0;
-    put_margins(f, p->left, p->right, p->bottom, p->top);
+    script_margins(f, p->left, p->right, p->bottom, p->top);
     put_panel_title(f, p, workload);
     fprintf(f, "set xrange [%.6g:%.6g]\nset yrange [%.2f:-0.5]\n%s\n", axis->low, axis->high,
             (double)n - 0.5, axis->logarithmic ? "set logscale x" : "unset logscale x");
-    put_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 24);
+    script_ticks(f, "x", axis->low, axis->high, axis->logarithmic, (p->right - p->left) * 24);
     fputs("unset ytics\nset style textbox opaque fillcolor rgb 'white' noborder margins 0.3,0.1\n",
           f);
     fprintf(f, "$lines << EOD\n1 -0.5\n1 %.1f\n\n2 -0.5\n2 %.1f\nEOD\n$d << EOD\n", (double)n - 0.5,
@@ -325,19 +323,19 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
             at = at < 1 ? 1 : at;
         }
         fputs("set label ", f);
-        put_string(f, text);
+        script_string(f, text);
         fprintf(f,
                 " at first %.6g,%zu left offset character 0.8,0 boxed noenhanced font '%s,%d' tc "
                 "rgb '%s' front\n",
-                at, i, FONT, SMALL_PX, cell != NULL ? "#000000" : "#777777");
+                at, i, FONT, SCRIPT_SMALL_PX, cell != NULL ? "#000000" : "#777777");
         if (p->first_column) {
             const char *name = view->engines[engines[i]];
             fputs("set label ", f);
-            put_string(f, name);
+            script_string(f, name);
             fprintf(
                 f,
                 " at screen %.4f, first %zu right noenhanced font '%s,%d' tc rgb '#000000' front\n",
-                p->left - 0.008, i, FONT, fit(name, TEXT_PX, 0.24));
+                p->left - 0.008, i, FONT, script_fit(name, SCRIPT_TEXT_PX, 0.24));
         }
     }
     if (drawn)
@@ -372,15 +370,15 @@ static bool out_of_memory(void) {
     return false;
 }
 
-/* Adds a figure; its name is made from `stem` and is unique.  Takes `title` (malloc'ed). */
-static struct figure *add_figure(struct figures *figures, const struct view *view, char *title,
-                                 const char *section, const char *stem) {
+/* Adds a figure; its name is made from `stem` and `slug` and is unique.  Takes `title` (malloc'ed).
+ */
+static struct figure *append_figure(struct figures *figures, char *title, const char *section,
+                                    const char *stem, const char *slug) {
     struct figure *more = realloc(figures->list, (figures->count + 1) * sizeof *figures->list);
     char *name = NULL;
     if (more != NULL)
         figures->list = more;
-    if (more == NULL || title == NULL ||
-        asprintf(&name, "%s%s", stem, view->load->hosts[view->host].slug) < 0) {
+    if (more == NULL || title == NULL || asprintf(&name, "%s%s", stem, slug) < 0) {
         free(title);
         out_of_memory();
         return NULL;
@@ -401,13 +399,35 @@ static struct figure *add_figure(struct figures *figures, const struct view *vie
             i = (size_t)-1; /* from the start, with the new name */
         }
     struct figure *figure = &figures->list[figures->count++];
-    *figure = (struct figure){name, title, section, view->host};
+    *figure = (struct figure){.name = name, .title = title, .section = section};
     return figure;
 }
 
-static FILE *open_script(const struct figure *figure, const char *folder, char **name) {
+static struct figure *add_figure(struct figures *figures, const struct view *view, char *title,
+                                 const char *section, const char *stem) {
+    struct figure *figure =
+        append_figure(figures, title, section, stem, view->load->hosts[view->host].slug);
+    if (figure != NULL)
+        figure->host = view->host;
+    return figure;
+}
+
+const char *figures_add_experiment(struct figures *figures, const char *experiment,
+                                   const char *title, const char *caption) {
+    struct figure *figure =
+        append_figure(figures, strdup(title), "experiment", "experiment-", experiment);
+    if (figure == NULL)
+        return NULL;
+    figure->caption = strdup(caption);
+    if (figure->caption != NULL)
+        return figure->name;
+    out_of_memory();
+    return NULL;
+}
+
+FILE *script_open(const char *figure, const char *folder, char **name) {
     *name = NULL;
-    if (asprintf(name, "%s.gp", figure->name) < 0) {
+    if (asprintf(name, "%s.gp", figure) < 0) {
         *name = NULL;
         out_of_memory();
         return NULL;
@@ -417,11 +437,11 @@ static FILE *open_script(const struct figure *figure, const char *folder, char *
         fprintf(f,
                 "# Draw it again: gnuplot -e \"set terminal svg enhanced size %d,%d; "
                 "marker = 0.5; set output '%s.svg'\" %s\n",
-                PAGE_WIDTH_PX, PAGE_HEIGHT_PX, figure->name, *name);
+                SCRIPT_WIDTH_PX, SCRIPT_HEIGHT_PX, figure, *name);
     return f;
 }
 
-static bool close_script(FILE *f, const char *folder, char *name) {
+bool script_close(FILE *f, const char *folder, char *name) {
     fputs("unset multiplot\n", f);
     const bool ok = report_close(f, folder, name);
     free(name);
@@ -453,7 +473,7 @@ static bool slowdown_page(const struct view *view, const char *folder, struct fi
                               page, pages),
                    "slowdown", stem);
     char *name;
-    FILE *f = figure != NULL ? open_script(figure, folder, &name) : NULL;
+    FILE *f = figure != NULL ? script_open(figure->name, folder, &name) : NULL;
     if (f == NULL)
         return false;
     char reading[256];
@@ -462,13 +482,13 @@ static bool slowdown_page(const struct view *view, const char *folder, struct fi
              axis->logarithmic ? "log scale, bars start at 1 = no cost" : "solid line: 1 = no cost",
              view_over(view));
     put_page(f, view, figure->title, reading);
-    put_page_end(f);
-    const struct grid grid = make_grid(panels, longest(view->engines, engines, n, TEXT_PX));
+    script_page_end(f);
+    const struct grid grid = make_grid(panels, longest(view->engines, engines, n, SCRIPT_TEXT_PX));
     for (size_t i = 0; i < panels; i++) {
         const struct panel panel = grid_panel(&grid, i);
         slowdown_panel(f, view, view->workloads[workloads[i]], engines, n, &panel, axis);
     }
-    return close_script(f, folder, name);
+    return script_close(f, folder, name);
 }
 
 /* Splits n panels into pages of about equal size. */
@@ -563,7 +583,7 @@ static double slot_offset(const struct view *view, size_t e) {
 
 static void put_thread_ticks(FILE *f, const struct view *view, double units_per_tick) {
     fprintf(f, "set xtics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", FONT,
-            SMALL_PX);
+            SCRIPT_SMALL_PX);
     double last = -10;
     for (size_t t = 0; t < view->threads_count; t++) {
         const double x = thread_x(view, t);
@@ -619,11 +639,12 @@ static void put_curves(FILE *f, const struct view *view, const char *workload, b
 static void curve_panel(FILE *f, const struct view *view, const char *workload,
                         const struct curve_kind *kind, double left, double right) {
     struct range y = curve_range(view, workload, kind->speedup);
-    put_margins(f, left, right, 0.175, 0.80);
-    put_label(f, kind->title, "screen", left, 0.835, "left", TEXT_PX + 1, "#000000", true);
+    script_margins(f, left, right, 0.175, 0.80);
+    script_label(f, kind->title, "screen", left, 0.835, "left", SCRIPT_TEXT_PX + 1, "#000000",
+                 true);
     if (!y.any) {
-        put_label(f, "not measured", "screen", (left + right) / 2, 0.5, "center", TEXT_PX,
-                  "#777777", false);
+        script_label(f, "not measured", "screen", (left + right) / 2, 0.5, "center", SCRIPT_TEXT_PX,
+                     "#777777", false);
         fputs("set xrange [0:1]\nset yrange [0:1]\nunset logscale\nunset tics\nunset border\n"
               "plot -1 with lines\nset border 3\nunset label\n",
               f);
@@ -638,10 +659,10 @@ static void curve_panel(FILE *f, const struct view *view, const char *workload,
     const double x_low = thread_x(view, 0) - margin, x_high = x_last + margin;
     fprintf(f, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nunset logscale\n%s", x_low, x_high,
             y.low, y.high, y.logarithmic ? "set logscale y\n" : "");
-    put_ticks(f, "y", y.low, y.high, y.logarithmic, 9);
+    script_ticks(f, "y", y.low, y.high, y.logarithmic, 9);
     put_thread_ticks(f, view, (x_high - x_low) * 0.055);
-    put_label(f, "threads", "screen", (left + right) / 2, 0.105, "center", TEXT_PX, "#333333",
-              false);
+    script_label(f, "threads", "screen", (left + right) / 2, 0.105, "center", SCRIPT_TEXT_PX,
+                 "#333333", false);
     fprintf(f,
             "set grid ytics lc rgb '#DDDDDD' lw 1\n"
             "set arrow from %.6g,1 to %.6g,1 nohead lw 2 lc rgb '#666666'\n",
@@ -669,16 +690,16 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
                 "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9*marker lc rgb '%s'\n",
                 left, y, left + 0.04, y, view_dash(e), view_colour(e), left + 0.02, y,
                 view_marker(e), view_colour(e));
-        put_label(f, name, "screen", left + 0.048, y, "left", fit(name, TEXT_PX, 0.17), "#000000",
-                  false);
+        script_label(f, name, "screen", left + 0.048, y, "left",
+                     script_fit(name, SCRIPT_TEXT_PX, 0.17), "#000000", false);
         y -= 0.045;
     }
     fprintf(f,
             "set arrow from screen %.4f,screen %.4f to screen %.4f,screen %.4f nohead lw 2 "
             "dt (2,4) lc rgb '#777777'\n",
             left, y, left + 0.04, y);
-    put_label(f, "n threads, n times", "screen", left + 0.048, y, "left", SMALL_PX, "#333333",
-              false);
+    script_label(f, "n threads, n times", "screen", left + 0.048, y, "left", SCRIPT_SMALL_PX,
+                 "#333333", false);
     y -= 0.065;
     for (size_t e = 0; e < view->engines_count; e++)
         for (size_t t = 0; t < view->threads_count && y > 0.1; t++) {
@@ -690,10 +711,10 @@ static void put_legend(FILE *f, const struct view *view, const char *workload) {
             snprintf(who, sizeof who, "%s, %u thread%s:", cell->engine, cell->threads,
                      cell->threads == 1 ? "" : "s");
             view_no_time(cell, what, sizeof what);
-            put_label(f, who, "screen", left, y, "left", fit(who, SMALL_PX, 0.22), "#B00020",
-                      false);
-            put_label(f, what, "screen", left, y - 0.03, "left", fit(what, SMALL_PX, 0.22),
-                      "#B00020", true);
+            script_label(f, who, "screen", left, y, "left", script_fit(who, SCRIPT_SMALL_PX, 0.22),
+                         "#B00020", false);
+            script_label(f, what, "screen", left, y - 0.03, "left",
+                         script_fit(what, SCRIPT_SMALL_PX, 0.22), "#B00020", true);
             y -= 0.075;
         }
 }
@@ -718,7 +739,7 @@ static bool curve_figure(const struct view *view, const char *folder, struct fig
     }
     const struct figure *figure = add_figure(figures, view, title, "speedup", stem);
     free(stem);
-    FILE *f = figure != NULL ? open_script(figure, folder, &name) : NULL;
+    FILE *f = figure != NULL ? script_open(figure->name, folder, &name) : NULL;
     if (f == NULL)
         return false;
     char reading[256];
@@ -728,10 +749,10 @@ static bool curve_figure(const struct view *view, const char *folder, struct fig
              view_over(view), view->load->hosts[view->host].simulated ? "seed" : "sample");
     put_page(f, view, figure->title, reading);
     put_legend(f, view, workload);
-    put_page_end(f);
+    script_page_end(f);
     curve_panel(f, view, workload, &speedup, 0.06, 0.385);
     curve_panel(f, view, workload, &scaling, 0.435, 0.755);
-    return close_script(f, folder, name);
+    return script_close(f, folder, name);
 }
 
 /* ---- aborts -------------------------------------------------------------------------------- */
@@ -848,29 +869,29 @@ static void abort_panel_labels(FILE *f, const struct abort_figure *a, size_t w,
             colour = "#000000";
         }
         fputs("set label ", f);
-        put_string(f, text);
+        script_string(f, text);
         fprintf(f,
                 " at first %.6g,%zu left offset character 0.8,0 boxed noenhanced font '%s,%d' tc "
                 "rgb '%s' front\n",
-                at, r, FONT, SMALL_PX, colour);
+                at, r, FONT, SCRIPT_SMALL_PX, colour);
         if (p->first_column) {
             fputs("set label ", f);
-            put_string(f, a->rows[r].name);
+            script_string(f, a->rows[r].name);
             fprintf(
                 f,
                 " at screen %.4f, first %zu right noenhanced font '%s,%d' tc rgb '#000000' front\n",
-                p->left - 0.008, r, FONT, fit(a->rows[r].name, SMALL_PX, 0.24));
+                p->left - 0.008, r, FONT, script_fit(a->rows[r].name, SCRIPT_SMALL_PX, 0.24));
         }
     }
 }
 
 static void abort_panel(FILE *f, const struct abort_figure *a, size_t w, const struct panel *p) {
     const double most = a->most > 0 ? a->most * 1.3 : 1;
-    put_margins(f, p->left, p->right, p->bottom, p->top);
+    script_margins(f, p->left, p->right, p->bottom, p->top);
     put_panel_title(f, p, a->view->workloads[w]);
     fprintf(f, "set xrange [0:%.6g]\nset yrange [%.2f:-0.5]\nunset ytics\n", most,
             (double)a->rows_count - 0.5);
-    put_ticks(f, "x", 0, most, false, (p->right - p->left) * 20);
+    script_ticks(f, "x", 0, most, false, (p->right - p->left) * 20);
     fputs("$d << EOD\n", f);
     bool drawn = false;
     for (size_t r = 0; r < a->rows_count; r++) {
@@ -906,8 +927,9 @@ static void abort_legend(FILE *f, const struct abort_figure *a) {
                 x, x + 0.022);
         put_fill(f, c, "fc");
         fputc('\n', f);
-        put_label(f, a->causes[c], "screen", x + 0.028, 0.026, "left", SMALL_PX, "#000000", false);
-        x += 0.05 + text_width(a->causes[c], SMALL_PX);
+        script_label(f, a->causes[c], "screen", x + 0.028, 0.026, "left", SCRIPT_SMALL_PX,
+                     "#000000", false);
+        x += 0.05 + script_text_width(a->causes[c], SCRIPT_SMALL_PX);
     }
 }
 
@@ -922,23 +944,23 @@ static bool abort_page(const struct abort_figure *a, const char *folder, struct 
                    page_title("Aborts by cause: executions thrown away per commit", page, pages),
                    "aborts", stem);
     char *name;
-    FILE *f = figure != NULL ? open_script(figure, folder, &name) : NULL;
+    FILE *f = figure != NULL ? script_open(figure->name, folder, &name) : NULL;
     if (f == NULL)
         return false;
     put_page(f, a->view, figure->title,
              "aborts per committed section, stacked by cause; engines, threads and workloads "
              "without any are left out");
     abort_legend(f, a);
-    put_page_end(f);
+    script_page_end(f);
     double names = 0;
     for (size_t r = 0; r < a->rows_count; r++)
-        names = fmax(names, text_width(a->rows[r].name, SMALL_PX) + 0.012);
+        names = fmax(names, script_text_width(a->rows[r].name, SCRIPT_SMALL_PX) + 0.012);
     const struct grid grid = make_grid(panels, names);
     for (size_t i = 0; i < panels; i++) {
         const struct panel panel = grid_panel(&grid, i);
         abort_panel(f, a, a->workloads[from + i], &panel);
     }
-    return close_script(f, folder, name);
+    return script_close(f, folder, name);
 }
 
 static bool abort_figures(const struct view *view, const char *folder, struct figures *figures) {
@@ -1037,8 +1059,8 @@ static bool draw(const char *folder, const char *name, const struct form *form) 
     bool ok = asprintf(&before,
                        "set terminal %s size %d,%d font '%s,%d' background rgb 'white'; marker = "
                        "%g; set output '%s.%s'",
-                       form->terminal, PAGE_WIDTH_PX, PAGE_HEIGHT_PX, FONT, SMALL_PX, form->marker,
-                       name, form->extension) >= 0;
+                       form->terminal, SCRIPT_WIDTH_PX, SCRIPT_HEIGHT_PX, FONT, SCRIPT_SMALL_PX,
+                       form->marker, name, form->extension) >= 0;
     if (ok) {
         ok = run_gnuplot(folder, before, script);
         free(before);

@@ -613,19 +613,38 @@ static bool html_base64(FILE *out, const char *folder, const char *name) {
     return ok;
 }
 
+static bool html_figure(FILE *f, const struct figure *figure, const char *folder) {
+    fputs("<figure><img alt=\"", f);
+    put_html(f, figure->title);
+    fputs("\" src=\"data:image/svg+xml;base64,", f);
+    if (!html_base64(f, folder, figure->name))
+        return false;
+    fputs("\">", f);
+    if (figure->caption != NULL) {
+        fputs("<figcaption>", f);
+        put_html(f, figure->caption);
+        fputs("</figcaption>", f);
+    }
+    fputs("</figure>\n", f);
+    return true;
+}
+
 static bool html_figures(FILE *f, const struct view *view, const struct figures *figures,
                          const char *section, const char *folder) {
     for (size_t i = 0; i < figures->count; i++) {
         const struct figure *figure = &figures->list[i];
-        if (figure->host != view->host || strcmp(figure->section, section) != 0)
-            continue;
-        fputs("<figure><img alt=\"", f);
-        put_html(f, figure->title);
-        fputs("\" src=\"data:image/svg+xml;base64,", f);
-        if (!html_base64(f, folder, figure->name))
+        if (figure->host == view->host && strcmp(figure->section, section) == 0 &&
+            !html_figure(f, figure, folder))
             return false;
-        fputs("\"></figure>\n", f);
     }
+    return true;
+}
+
+static bool html_experiments(FILE *f, const struct figures *figures, const char *folder) {
+    for (size_t i = 0; i < figures->count; i++)
+        if (strcmp(figures->list[i].section, "experiment") == 0 &&
+            !html_figure(f, &figures->list[i], folder))
+            return false;
     return true;
 }
 
@@ -707,7 +726,7 @@ static bool write_html(const struct load *load, const struct view *views,
         "<p>Every number is a link to its cell: the raw samples, the command that measures it "
         "again, and what it was divided by.</p>\n",
         style);
-    bool ok = true;
+    bool ok = html_experiments(f, figures, folder);
     for (size_t h = 0; ok && h < load->hosts_count; h++)
         ok = html_host(f, &views[h], figures, folder);
     html_gaps(f, "Failures", load->failures, load->failures_count);

@@ -50,8 +50,9 @@ void view_no_time(const struct load_cell *cell, char *text, size_t size);
 struct figure {
     char *name;
     char *title;
-    const char *section; /* "slowdown", "speedup" or "aborts" (static) */
-    size_t host;
+    const char *section; /* "experiment", "slowdown", "speedup" or "aborts" (static) */
+    size_t host;         /* of all but "experiment" */
+    char *caption;       /* "experiment": what one should see; otherwise NULL */
 };
 
 struct figures {
@@ -60,6 +61,11 @@ struct figures {
 };
 
 void figures_free(struct figures *figures);
+
+/* Adds an experiment's figure, which the caller draws under the name that is returned (borrowed).
+ * NULL when one line on stderr has said why not. */
+const char *figures_add_experiment(struct figures *figures, const char *experiment,
+                                   const char *title, const char *caption);
 
 /* Writes the scripts of every figure of this view into the folder and has gnuplot draw them there.
  * False when one line on stderr has said why not. */

@@ -214,11 +214,18 @@ static bool same_values(const struct tm_param *params, const union tm_value *a,
     return true;
 }
 
+static bool same_overrides(const struct plan_cell *a, const struct plan_cell *b) {
+    bool same = a->override_count == b->override_count;
+    for (size_t i = 0; same && i < a->override_count; i++)
+        same = strcmp(a->overrides[i], b->overrides[i]) == 0;
+    return same;
+}
+
 /* The same work on the same machine, whatever the engine and the threads. */
 static bool same_work(const struct plan_cell *a, const struct plan_cell *b) {
     /* Descriptors are compiled once per engine: names tell workloads apart, pointers do not. */
     return strcmp(a->workload_plugin->name, b->workload_plugin->name) == 0 &&
-           strcmp(plan_cell_place(a), plan_cell_place(b)) == 0 &&
+           strcmp(plan_cell_place(a), plan_cell_place(b)) == 0 && same_overrides(a, b) &&
            same_values(a->workload_plugin->params, a->args, b->args);
 }
 
@@ -531,7 +538,9 @@ json_t *results_render(const struct plan *plan, const struct run_data *data, jso
          json_put(document, "cells", cells(&r)) && json_put(document, "failures", failures(&r)) &&
          json_put(document, "unavailable", unavailable(&r)) &&
          json_put(document, "process_starts", json_u64(data->starts)) &&
-         json_put(document, "plan", plan_identity(plan));
+         json_put(document, "plan", plan_identity(plan)) &&
+         (plan->experiment == NULL ||
+          json_object_set(document, "experiment", plan->experiment) == 0);
     for (size_t i = 0; r.views != NULL && i < plan->count; i++)
         free(r.views[i].raw_ns);
     free(r.views);

@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include "cli.h"
+#include "experiment.h"
 #include "outfile.h"
 #include "runner.h"
 #include "spec.h"
@@ -35,6 +36,7 @@ enum {
     THREADS,
     MACHINE,
     SET,
+    EXPERIMENT,
     JOBS,
     REPETITIONS,
     MIN_TIME,
@@ -63,6 +65,10 @@ static const struct cli_option options[] = {
              "changes a value of the simulated profiles (l1.size=48K); may be\n"
              "given several times",
              true},
+    [EXPERIMENT] = {"experiment", "NAME",
+                    "a prepared study (`allcores list experiments`) instead of engines,\n"
+                    "workloads, threads and machine; its figure is drawn beside the\n"
+                    "results file, as SVG and PNG"},
     [JOBS] = {"jobs", "N",
               "simulated samples at a time, 1 to " STRING(
                   RUN_JOBS_MAX) "; default: the processors\n"
@@ -99,7 +105,7 @@ static const struct cli_option options[] = {
     [OPTIONS] = {NULL, NULL, NULL},
 };
 
-static const char *const planned[] = {"conflicts", "strict", "experiment", NULL};
+static const char *const planned[] = {"conflicts", "strict", NULL};
 
 static const struct cli_command command = {
     .name = "run",
@@ -127,6 +133,8 @@ static const struct cli_command command = {
         "  allcores run --machine sim:hypothetical-64 --engine seq,gil,norec --workload bank \\\n"
         "        --threads 1,16,64 --set l1.size=48K\n"
         "      simulated: 64 cores that do not exist, with other L1 caches\n"
+        "  allcores run --experiment conflict-crossover --out crossover.json\n"
+        "      a prepared study: crossover.json, crossover.svg, crossover.png, and what to see\n"
         "\n"
         "`allcores list` shows engines and workloads with their options and parameters.\n"
         "\n"
@@ -137,8 +145,10 @@ static const struct cli_command command = {
 
 /* The numbers among the options.  False and `why` when one is not right.  The cells are there
  * already: an interval means another time on a simulated machine. */
-static bool parse_numbers(const char **values, struct plan *plan, char *why, size_t why_size) {
-    uint64_t repetitions = RUN_REPETITIONS_DEFAULT;
+static bool parse_numbers(const char **values, const struct experiment *experiment,
+                          struct plan *plan, char *why, size_t why_size) {
+    uint64_t repetitions =
+        experiment->repetitions > 0 ? experiment->repetitions : RUN_REPETITIONS_DEFAULT;
     plan->seed = RUN_SEED_DEFAULT;
     plan->min_time_s = RUN_MIN_TIME_DEFAULT_S;
     if (values[REPETITIONS] != NULL &&
@@ -160,6 +170,8 @@ static bool parse_numbers(const char **values, struct plan *plan, char *why, siz
             return false;
         }
         plan->sim_time_s = plan->min_time_s;
+    } else if (experiment->min_time_s > 0) {
+        plan->min_time_s = plan->sim_time_s = experiment->min_time_s;
     } else if (!measures) {
         plan->min_time_s = plan->sim_time_s;
     }
@@ -225,19 +237,59 @@ static bool keep_overrides(int argc, char **argv, struct plan *plan, char *why, 
     return false;
 }
 
-static bool make_plan(int argc, char **argv, const char **values, struct plan *plan, char *why,
-                      size_t why_size) {
+/* The experiment that was asked for, and its own values of the profile before those of --set. */
+static bool choose_experiment(const char **values, struct plan *plan, struct experiment *experiment,
+                              char *why, size_t why_size) {
+    static const unsigned others[] = {ENGINE, WORKLOAD, THREADS, MACHINE};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (values[others[i]] != NULL) {
+            snprintf(why, why_size,
+                     "--experiment %.60s says itself what runs where: leave --%s out",
+                     values[EXPERIMENT], options[others[i]].name);
+            return false;
+        }
+    if (!experiment_load(values[EXPERIMENT], experiment, why, why_size))
+        return false;
+    const size_t own = experiment->override_count;
+    if (own + plan->override_count > PLAN_OVERRIDES_MAX) {
+        snprintf(why, why_size, "--set: at most %d values can be set", PLAN_OVERRIDES_MAX);
+        return false;
+    }
+    memmove(plan->overrides + own, plan->overrides, plan->override_count * sizeof *plan->overrides);
+    memset((void *)plan->overrides, 0, own * sizeof *plan->overrides);
+    plan->override_count += own;
+    for (size_t i = 0; i < own; i++) {
+        plan->overrides[i] = strdup(experiment->overrides[i]);
+        if (plan->overrides[i] == NULL) {
+            snprintf(why, why_size, "out of memory");
+            return false;
+        }
+    }
+    plan->experiment = json_incref(experiment->json);
+    return experiment_cells(experiment, plan, why, why_size);
+}
+
+static bool choose_cells(const char **values, struct plan *plan, struct experiment *experiment,
+                         char *why, size_t why_size) {
+    if (values[EXPERIMENT] != NULL)
+        return choose_experiment(values, plan, experiment, why, why_size);
     const struct spec spec = {
         .engines = values[ENGINE],
         .workloads = values[WORKLOAD],
         .threads = values[THREADS],
         .machine = values[MACHINE],
     };
+    return spec_cells(&spec, plan, why, why_size);
+}
+
+static bool make_plan(int argc, char **argv, const char **values, struct plan *plan,
+                      struct experiment *experiment, char *why, size_t why_size) {
     plan->resume = values[RESUME] != NULL;
     plan->quiet = values[QUIET] != NULL;
     plan->latency = values[LATENCY] != NULL;
     if (!keep_overrides(argc, argv, plan, why, why_size) ||
-        !spec_cells(&spec, plan, why, why_size) || !parse_numbers(values, plan, why, why_size))
+        !choose_cells(values, plan, experiment, why, why_size) ||
+        !parse_numbers(values, experiment, plan, why, why_size))
         return false;
     if (!keep_command_line(argc, argv, plan)) {
         snprintf(why, why_size, "out of memory");
@@ -248,18 +300,62 @@ static bool make_plan(int argc, char **argv, const char **values, struct plan *p
     return plan->out != NULL;
 }
 
+/* DIR and STEM of DIR/STEM.json. */
+static bool split_path(const char *path, char **folder, char **stem) {
+    const char *slash = strrchr(path, '/');
+    const char *file = slash != NULL ? slash + 1 : path;
+    const size_t n = strlen(file);
+    const bool json = n > 5 && strcmp(file + n - 5, ".json") == 0;
+    *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + (slash == path));
+    *stem = strndup(file, json ? n - 5 : n);
+    return *folder != NULL && *stem != NULL;
+}
+
+/* The figure of an experiment beside its results, and what one should see.  Returns a status. */
+static int show_experiment(const struct experiment *experiment, const struct plan *plan) {
+    const char *const paths[] = {plan->out};
+    char *folder = NULL, *stem = NULL;
+    struct load load = {0};
+    bool ok = split_path(plan->out, &folder, &stem);
+    if (!ok)
+        cli_error(command.name, "out of memory");
+    ok = ok && load_files(&load, paths, 1) && experiment_draw(experiment, &load, 0, folder, stem);
+    if (ok)
+        printf("%s\n%s/%s.svg, %s/%s.png\n%s\n", experiment->question, folder, stem, folder, stem,
+               experiment->expect);
+    load_free(&load);
+    free(folder);
+    free(stem);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* Is there anything to draw?  A run that was interrupted has no results yet. */
+static bool has_results(const struct plan *plan, int status) {
+    bool runs = false;
+    for (size_t i = 0; i < plan->count; i++)
+        runs |= plan->cells[i].unavailable == NULL;
+    return runs && (status == EXIT_DONE || status == EXIT_FAILED);
+}
+
 int run_main(int argc, char **argv) {
     const char *values[OPTIONS];
-    char why[SPEC_WHY_SIZE];
+    char why[EXPERIMENT_WHY_SIZE];
     int status;
     if (!cli_parse(&command, argc, argv, values, NULL, &status))
         return status;
     struct plan plan = {.cells = NULL};
-    if (!make_plan(argc, argv, values, &plan, why, sizeof why)) {
+    struct experiment experiment = {.json = NULL};
+    if (!make_plan(argc, argv, values, &plan, &experiment, why, sizeof why)) {
         plan_free(&plan);
+        experiment_free(&experiment);
         return cli_error(command.name, "%s", why);
     }
     status = runner_run(&plan);
+    if (experiment.json != NULL && has_results(&plan, status)) {
+        const int shown = show_experiment(&experiment, &plan);
+        status = status == EXIT_DONE ? shown : status;
+    }
     plan_free(&plan);
+    experiment_free(&experiment);
     return status;
 }

@@ -115,6 +115,18 @@ void machine_ignore_faults(void);
  * FSGSBASE nor arch_prctl(2) works. */
 bool machine_set_gs(const void *base);
 
+/* The line is about to be loaded, or stored to: the processor may begin to fetch it, for storing
+ * without being sent for twice.  Never faults.  PREFETCHT0, PREFETCHW. */
+#ifdef TM_SIMULATED
+void machine_expect_load(const void *line);
+void machine_expect_store(const void *line);
+#else
+static inline void machine_expect_load(const void *line) { __builtin_prefetch(line); }
+static inline void machine_expect_store(const void *line) {
+    __asm__("prefetchw %0" ::"m"(*(const char *)line));
+}
+#endif
+
 /* ---- hardware transactions ------------------------------------------------------------------ */
 
 /*

@@ -14,7 +14,8 @@
  *                               stderr
  *
  * On the simulated machine a test runs on a small computer, every other seed on one with two
- * hardware threads, so that threads are preempted anywhere, and real workloads run a tenth as long.
+ * hardware threads, so that threads are preempted anywhere; real workloads run a tenth as long, and
+ * tests that run by time a fifth.
  *
  * In front of these: `--seed N` runs seed number N only, `--seeds N` the first N seeds.  A failure
  * names its seed.
@@ -175,8 +176,8 @@ static bool run_here(const struct test *t, char *why) {
                 seed % 2 == 0 ? sizeof few_hardware_threads / sizeof *few_hardware_threads : 0;
         }
         if (interval_ms > 0) {
-            const bool brief = t->machine->simulated && !is_conformance(t->cell->workload);
-            const uint64_t ms = brief ? 100000 : 1000000;
+            const uint64_t simulated_ms = is_conformance(t->cell->workload) ? 200000 : 100000;
+            const uint64_t ms = t->machine->simulated ? simulated_ms : 1000000;
             request.warmup_ns = ms;
             request.interval_ns = interval_ms * ms;
         } else {

@@ -540,6 +540,7 @@ const struct tm_engine tm_engine_descriptor = {
     .name = "c7",
 #if defined(C7_PLAIN)
     .variant = "addressing=plain",
+    .not_simulated = "only addressing=gs is built for simulated machines, to save compiling",
 #endif
     .help = "object-based STM with a memory segment per thread, reached through %gs (PyPy's C7)",
     .stands_for = "PyPy-STM: Python without a GIL",

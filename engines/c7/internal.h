@@ -421,12 +421,6 @@ TM_INLINE void tm_c7_publish(struct c7_segment *s, const struct c7_chunk *c) {
         tm_c7_copy_changes((char *)(to + 2), (const char *)(from + 2), c->units - 1);
 }
 
-/* The line is about to be written, and another processor has it, perhaps: fetches it for that, so
- * that a load before the store does not fetch it for reading first. */
-TM_INLINE void tm_c7_expect_store(const void *line) {
-    __asm__("prefetchw %0" ::"m"(*(const char *)line));
-}
-
 /* Behind it: others may own the object. */
 TM_INLINE void tm_c7_disown(const struct c7_chunk *c) {
     /* Release: pairs with the acquire in tm_c7_try_own. */

@@ -103,7 +103,7 @@ static void unlock_segments(uint64_t segments) {
  * ends, and may be waiting for us: so whoever fails gives back what he has. */
 static bool lock_segments(uint64_t segments, const struct c7_segment *me) {
     for (uint64_t m = segments; m != 0; m &= m - 1)
-        tm_c7_expect_store(&tm_c7.segment[__builtin_ctzll(m) + 1]);
+        machine_expect_store(&tm_c7.segment[__builtin_ctzll(m) + 1]);
     for (uint64_t m = segments; m != 0; m &= m - 1)
         if (!try_lock(&tm_c7.segment[__builtin_ctzll(m) + 1], me)) {
             unlock_segments(segments & ((m & -m) - 1));
@@ -202,12 +202,12 @@ static void post(struct c7_segment *to, const struct c7_segment *from, const str
 static void fetch_news(const struct c7_segment *s) {
     const struct c7_message *message = s->message;
     for (unsigned i = 0; i < FETCHED && i < s->messages; i++)
-        __builtin_prefetch(tm_c7_at(&tm_c7.segment[0], message[i].start));
+        machine_expect_load(tm_c7_at(&tm_c7.segment[0], message[i].start));
 }
 
 void tm_c7_import(struct tm_thread *self) {
     struct c7_segment *s = self->segment;
-    tm_c7_expect_store(&s->pending);
+    machine_expect_store(&s->pending);
     /* Acquire: pairs with the release of the sender. */
     if (s->holds_lock || atomic_load_explicit(&s->pending, memory_order_acquire) == 0)
         return;
@@ -278,7 +278,7 @@ static uint64_t all_holders(const struct c7_segment *s) {
 static void fetch_lines(const struct c7_segment *s) {
     const struct c7_chunk *c = s->written.at;
     for (unsigned n = 0; n < FETCHED && c < s->written.next; c++, n++)
-        tm_c7_expect_store(tm_c7_at(&tm_c7.segment[0], c->start));
+        machine_expect_store(tm_c7_at(&tm_c7.segment[0], c->start));
 }
 
 /* Own lock and those of all other holders of what was written; returns the others. */
@@ -299,7 +299,7 @@ static uint64_t lock_for_commit(struct tm_thread *self) {
             }
         } else {
             for (uint64_t m = others; m != 0; m &= m - 1)
-                tm_c7_expect_store(&tm_c7.segment[__builtin_ctzll(m) + 1]);
+                machine_expect_store(&tm_c7.segment[__builtin_ctzll(m) + 1]);
             if (!s->holds_lock)
                 tm_c7_lock_own(self);
             /* Nobody becomes a holder while we have our own lock (I6). */

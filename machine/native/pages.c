@@ -1,18 +1,16 @@
 /*
  * pages.c - pages of this computer: memfd_create(2), mmap(2), SIGSEGV, and %gs by FSGSBASE.
  */
+#include "gs.h"
 #include "machine.h"
 
-#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- objects ------------------------------------------------------------------------------- */
@@ -156,21 +154,8 @@ void machine_ignore_faults(void) { sigaction(SIGSEGV, &previous, NULL); }
 
 /* ---- %gs ----------------------------------------------------------------------------------- */
 
-enum { HWCAP2_FSGSBASE_BIT = 2 }; /* Linux has enabled the instructions for user code */
-
 static bool fsgsbase; /* written once, before main */
 
-__attribute__((constructor)) static void look_for_fsgsbase(void) {
-    fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) != 0;
-}
+__attribute__((constructor)) static void look_for_fsgsbase(void) { fsgsbase = gs_has_fsgsbase(); }
 
-__attribute__((target("fsgsbase"))) static void write_gs_base(const void *base) {
-    __builtin_ia32_wrgsbase64((unsigned long long)(uintptr_t)base);
-}
-
-bool machine_set_gs(const void *base) {
-    if (!fsgsbase)
-        return syscall(SYS_arch_prctl, ARCH_SET_GS, base) == 0;
-    write_gs_base(base);
-    return true;
-}
+bool machine_set_gs(const void *base) { return gs_set_base((uintptr_t)base, fsgsbase); }

@@ -59,6 +59,25 @@ size_t sim_arena_used(void);
 unsigned sim_arena_attach(void);
 void sim_arena_detach(unsigned heap);
 
+/* ---- pages (pages.c) ------------------------------------------------------------------------ */
+
+/* Reservations lie here. */
+#define SIM_PAGES UINT64_C(0x400000000000)
+#define SIM_PAGES_BYTES (UINT64_C(16) << 40)
+
+static inline bool sim_pages_has(uintptr_t address) {
+    return address - SIM_PAGES < SIM_PAGES_BYTES;
+}
+/* Does the page of this address, which lies there, allow the access? */
+bool sim_pages_allow(uintptr_t address, enum sim_right right);
+/* It does not: charges the fault and calls the program's handler.  The access is tried again when
+ * this returns, perhaps on another hardware thread; the handler may also leave by a jump. */
+void sim_pages_fault(uintptr_t address, enum sim_right right);
+/* False: too many regions. */
+bool sim_pages_declare(struct sim_memory *m);
+/* All reservations and objects are gone. */
+void sim_pages_reset(void);
+
 /* ---- pipes (pipe.c) ------------------------------------------------------------------------- */
 
 /* Forgets all of them; the arena takes back their memory. */
@@ -71,7 +90,7 @@ struct sim_costs {
     double ticks_per_ns;
     uint64_t lead, atomic, fence, pause;
     uint64_t syscall, context_switch, wake, wake_deep, deep_idle, slice, tick, tick_cost;
-    uint64_t page_fault;
+    uint64_t page_fault, map_page;
 };
 
 struct sim_session {
@@ -95,6 +114,10 @@ struct sim_thread *sim_thread_create(unsigned index, void (*fn)(void *), void *a
 void sim_thread_join(struct sim_thread *thread);
 uint64_t sim_thread_cpu_ticks(void); /* of the running one; 0 on the host */
 unsigned sim_thread_heap(void);      /* number of its heap; 0 on the host */
+
+/* %gs of the running thread (or the host) begins at `base`, on the host too.  False: the host
+ * cannot. */
+bool sim_set_gs(uintptr_t base);
 
 /* The running thread sleeps until sim_wake(key) or `timeout` ticks have passed (UINT64_MAX: for
  * ever).  False when the time ran out. */

@@ -113,6 +113,7 @@ static void set_costs(void) {
     costs->tick = ticks_of(p->tick_ns);
     costs->tick_cost = ticks_of(p->tick_cost_ns);
     costs->page_fault = ticks_of(p->page_fault_ns);
+    costs->map_page = ticks_of(p->map_page_ns);
 }
 
 static void close_machine(void) {
@@ -120,6 +121,7 @@ static void close_machine(void) {
     if (sim_session.memory != NULL)
         sim_memory_destroy(sim_session.memory);
     sim_session = (struct sim_session){0};
+    sim_pages_reset();
     sim_pipe_reset();
     sim_arena_reset();
     sim_fiber_reset();
@@ -172,7 +174,9 @@ static struct machine_thread *spawn(unsigned index, void (*fn)(void *), void *ar
 
 static void join(struct machine_thread *thread) { sim_thread_join((struct sim_thread *)thread); }
 
-static uint64_t resident_bytes(void) { return sim_arena_used(); }
+static uint64_t resident_bytes(void) {
+    return sim_arena_used() + sim_memory_named_frames(sim_session.memory) * SIM_PAGE;
+}
 
 static void counters(struct machine_counters *sum) {
     *sum = (struct machine_counters){.context_switches = sim_context_switches()};

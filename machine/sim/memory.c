@@ -42,6 +42,7 @@
 enum { HOST_LINE = 64, NO_CORE = 0xffff, TLB_SIZE = 4096, REGIONS_MAX = 64 };
 
 #define NO_FRAME UINT32_MAX
+#define READ_ONLY (UINT32_C(1) << 31) /* of a page, beside its frame */
 #define NOBODY UINT32_MAX
 
 /*
@@ -105,12 +106,15 @@ struct region {
     sim_page_resolver *resolve; /* NULL: anonymous */
 };
 
-/* Open addressing; a key that is there stays, with frame NO_FRAME when it was forgotten. */
+/* Open addressing; a key that is there stays, with frame NO_FRAME when it was forgotten.  Frames
+ * have fewer than 31 bits. */
 struct map {
     uint64_t *key; /* 0: free */
     uint32_t *frame;
     uint64_t mask, used;
 };
+
+enum { ANONYMOUS = 1, NAMED = 2 }; /* a frame: of no object; of a region of names */
 
 struct sim_memory {
     struct sim_profile profile;
@@ -121,7 +125,8 @@ struct sim_memory {
     struct cache *l3; /* [group] */
     struct sim_port *port;
     struct line **frame; /* [frame] its lines */
-    uint8_t *anonymous;  /* [frame] belongs to no object */
+    uint8_t *kind;       /* [frame] set of the bits below */
+    uint64_t named;      /* frames with NAMED */
     uint32_t frames, frames_room;
     uint32_t *free_frame; /* frames that are gone, used again last in first out; room as above */
     uint32_t free_frames;
@@ -580,9 +585,9 @@ static uint32_t make_room_in_l1(struct sim_memory *m, unsigned core, uint32_t li
     return way;
 }
 
-/* The filter knows that this virtual line is in the way. */
+/* The filter knows that this virtual line, of a page with this entry, is in the way. */
 static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, uintptr_t address,
-                         uint32_t way) {
+                         uint32_t page, uint32_t way) {
     uint32_t *rights = &m->core[core].l1.rights[way];
     struct sim_port *p = &m->port[thread];
     const uintptr_t virtual_line = address >> m->line_shift;
@@ -594,7 +599,10 @@ static void enter_filter(struct sim_memory *m, unsigned thread, unsigned core, u
             e->right = SIM_NONE;
     }
     *rights ^= (back ^ (index + 1)) << back_shift(sibling);
-    p->filter[index] = (struct sim_filter_entry){virtual_line, (uint32_t)right_of(*rights), way};
+    uint32_t right = right_of(*rights);
+    if ((page & READ_ONLY) != 0 && right > SIM_READ)
+        right = SIM_READ;
+    p->filter[index] = (struct sim_filter_entry){virtual_line, right, way};
 }
 
 /* ---- translation --------------------------------------------------------------------------- */
@@ -650,21 +658,22 @@ static const struct region *region_of(const struct sim_memory *m, uintptr_t addr
     return NULL;
 }
 
-static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
+static uint32_t new_frame(struct sim_memory *m, uint8_t kind) {
+    m->named += (kind & NAMED) != 0;
     if (m->free_frames > 0) {
         const uint32_t frame = m->free_frame[--m->free_frames];
-        m->anonymous[frame] = anonymous;
+        m->kind[frame] = kind;
         return frame;
     }
     if (m->frames == m->frames_room) {
         const uint32_t room = m->frames_room == 0 ? 4096 : 2 * m->frames_room;
         struct line **frames = realloc(m->frame, room * sizeof(struct line *));
-        uint8_t *kinds = realloc(m->anonymous, room);
+        uint8_t *kinds = realloc(m->kind, room);
         uint32_t *unused = realloc(m->free_frame, room * sizeof(uint32_t));
         if (frames == NULL || kinds == NULL || unused == NULL)
             no_memory();
         m->frame = frames;
-        m->anonymous = kinds;
+        m->kind = kinds;
         m->free_frame = unused;
         m->frames_room = room;
     }
@@ -674,38 +683,43 @@ static uint32_t new_frame(struct sim_memory *m, bool anonymous) {
     for (uint32_t i = 0; i < 1U << m->lines_shift; i++)
         lines[i].owner = NO_CORE;
     m->frame[m->frames] = lines;
-    m->anonymous[m->frames] = anonymous;
+    m->kind[m->frames] = kind;
     return m->frames++;
 }
 
 enum { OBJECT_BITS = 44 };
 
+static uint64_t object_key(const struct sim_page_name *name) {
+    return (uint64_t)name->object << OBJECT_BITS | (name->page + 1);
+}
+
 /* The page's frame, given one now if it has none; *fault says whether that takes a page fault,
  * *new whether the frame is new. */
 static uint32_t touch_page(struct sim_memory *m, const struct region *r, uint64_t page, bool *fault,
                            bool *new) {
-    struct sim_page_name name = {0, 0, r->resident};
+    struct sim_page_name name = {.resident = r->resident};
     if (r->resolve != NULL)
         name = r->resolve((uintptr_t)page << m->page_shift);
     *fault = !name.resident;
     *new = true;
     uint32_t frame = NO_FRAME;
     if (name.object == 0) {
-        frame = new_frame(m, true);
+        frame = new_frame(m, r->resolve != NULL ? ANONYMOUS | NAMED : ANONYMOUS);
     } else {
-        const uint64_t key = (uint64_t)name.object << OBJECT_BITS | (name.page + 1);
+        const uint64_t key = object_key(&name);
         frame = map_get(&m->objects, key);
         *new = frame == NO_FRAME;
         if (*new) {
-            frame = new_frame(m, false);
+            frame = new_frame(m, NAMED);
             map_put(&m->objects, key, frame);
         }
     }
+    frame |= name.read_only ? READ_ONLY : 0;
     map_put(&m->pages, page + 1, frame);
     return frame;
 }
 
-/* The frame of a page that has one, else NO_FRAME. */
+/* The frame of a page that has one, with READ_ONLY where that is so, else NO_FRAME. */
 static uint32_t frame_of(struct sim_memory *m, uint64_t page) {
     const unsigned slot = page & (TLB_SIZE - 1);
     if (m->tlb[slot].page == page + 1)
@@ -718,8 +732,9 @@ static uint32_t frame_of(struct sim_memory *m, uint64_t page) {
     return frame;
 }
 
-static uint32_t physical_line(const struct sim_memory *m, uint32_t frame, uintptr_t address) {
-    return frame << m->lines_shift |
+/* `page`: what frame_of says. */
+static uint32_t physical_line(const struct sim_memory *m, uint32_t page, uintptr_t address) {
+    return (page & ~READ_ONLY) << m->lines_shift |
            (uint32_t)(address >> m->line_shift & ((1U << m->lines_shift) - 1));
 }
 
@@ -760,6 +775,7 @@ static void drop_frame(struct sim_memory *m, uint32_t frame) {
             drop_from_l3(m, n, line, entry);
         entry->busy_until = 0;
     }
+    m->named -= (m->kind[frame] & NAMED) != 0;
     m->free_frame[m->free_frames++] = frame;
 }
 
@@ -778,43 +794,67 @@ static void forget_names(struct sim_memory *m, uint64_t page, uint32_t frame) {
     }
 }
 
-static void forget_page(struct sim_memory *m, uint64_t page) {
+/* Had the page been touched? */
+static bool forget_page(struct sim_memory *m, uint64_t page) {
     const uint64_t at = map_find(&m->pages, page + 1);
     if (m->pages.key[at] == 0 || m->pages.frame[at] == NO_FRAME)
-        return;
-    const uint32_t frame = m->pages.frame[at];
+        return false;
+    const uint32_t frame = m->pages.frame[at] & ~READ_ONLY;
     m->pages.frame[at] = NO_FRAME;
     if (m->tlb[page & (TLB_SIZE - 1)].page == page + 1)
         m->tlb[page & (TLB_SIZE - 1)].page = 0;
-    if (m->anonymous[frame])
+    if ((m->kind[frame] & ANONYMOUS) != 0)
         drop_frame(m, frame);
     else
         forget_names(m, page, frame);
+    return true;
 }
 
-void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
+size_t sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes) {
+    size_t n = 0;
     if (bytes == 0)
-        return;
+        return 0;
     const uint64_t first = start >> m->page_shift, last = (start + bytes - 1) >> m->page_shift;
     if (last - first <= m->pages.mask) {
         for (uint64_t page = first; page <= last; page++)
-            forget_page(m, page);
+            n += forget_page(m, page);
     } else {
         for (uint64_t i = 0; i <= m->pages.mask; i++)
             if (m->pages.key[i] > first && m->pages.key[i] <= last + 1)
-                forget_page(m, m->pages.key[i] - 1);
+                n += forget_page(m, m->pages.key[i] - 1);
     }
+    return n;
 }
 
-void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages) {
+size_t sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages) {
+    size_t n = 0;
     for (uint64_t page = first; page < first + pages; page++) {
         const uint64_t at = map_find(&m->objects, (uint64_t)object << OBJECT_BITS | (page + 1));
         if (m->objects.key[at] == 0 || m->objects.frame[at] == NO_FRAME)
             continue;
         drop_frame(m, m->objects.frame[at]);
         m->objects.frame[at] = NO_FRAME;
+        n++;
     }
+    return n;
 }
+
+bool sim_memory_is_touched(struct sim_memory *m, uintptr_t address) {
+    return frame_of(m, address >> m->page_shift) != NO_FRAME;
+}
+
+bool sim_memory_is_resident(struct sim_memory *m, uintptr_t address) {
+    const uint64_t page = address >> m->page_shift;
+    if (sim_memory_is_touched(m, address))
+        return true;
+    const struct region *r = region_of(m, address);
+    if (r == NULL || r->resolve == NULL)
+        return false;
+    const struct sim_page_name name = r->resolve((uintptr_t)page << m->page_shift);
+    return name.object != 0 && map_get(&m->objects, object_key(&name)) != NO_FRAME;
+}
+
+uint64_t sim_memory_named_frames(const struct sim_memory *m) { return m->named; }
 
 /* ---- accesses ------------------------------------------------------------------------------ */
 
@@ -847,7 +887,7 @@ bool sim_memory_is_local(struct sim_memory *m, unsigned thread, uintptr_t addres
         prefetch_set(&c->l2, line); /* the next question will be for it */
         return false;
     }
-    enter_filter(m, thread, core, address, way);
+    enter_filter(m, thread, core, address, frame, way);
     return true;
 }
 
@@ -940,14 +980,14 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
             fault_ticks = m->ticks_per_fault;
             port->page_faults++;
             if (new)
-                clear_page(m, thread, core, frame);
+                clear_page(m, thread, core, frame & ~READ_ONLY);
         }
     }
     const uint32_t line = physical_line(m, frame, address);
     uint32_t way = cache_find(&c->l1, line);
     if (way != NO_WAY && right_of(c->l1.rights[way]) >= right) {
         cache_touch(&c->l1, way);
-        enter_filter(m, thread, core, address, way);
+        enter_filter(m, thread, core, address, frame, way);
         return fault_ticks + to_ticks(p->l1.latency_cycles);
     }
     uint32_t l2_way = way != NO_WAY ? c->l1.link[way] : cache_find(&c->l2, line);
@@ -989,8 +1029,26 @@ uint64_t sim_memory_access(struct sim_memory *m, unsigned thread, uintptr_t addr
     c->l1.link[way] = l2_way;
     c->l2.link[l2_way] = way + 1;
     cache_touch(&c->l1, way);
-    enter_filter(m, thread, core, address, way);
+    enter_filter(m, thread, core, address, frame, way);
     return latency;
+}
+
+size_t sim_memory_populate(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes,
+                           size_t *entries) {
+    const struct region *r = region_of(m, start);
+    size_t cleared = 0;
+    *entries = 0;
+    for (uint64_t page = start >> m->page_shift; page << m->page_shift < start + bytes; page++) {
+        bool fault = false, new = false;
+        if (r == NULL || frame_of(m, page) != NO_FRAME)
+            continue;
+        const uint32_t frame = touch_page(m, r, page, &fault, &new) & ~READ_ONLY;
+        ++*entries;
+        if (new)
+            clear_page(m, thread, core_of(m, thread), frame);
+        cleared += new;
+    }
+    return cleared;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -1060,7 +1118,7 @@ void sim_memory_destroy(struct sim_memory *m) {
     for (uint32_t f = 0; f < m->frames; f++)
         free(m->frame[f]);
     free(m->frame);
-    free(m->anonymous);
+    free(m->kind);
     free(m->free_frame);
     universe_close(&m->core_sets);
     universe_close(&m->group_sets);
@@ -1152,6 +1210,8 @@ static const char *check_filter(const struct sim_memory *m, unsigned thread) {
             return "a filter names a way that has another line";
         if ((uint32_t)right_of(c->l1.rights[e->way]) < e->right)
             return "a filter has a right that the L1 has not";
+        if ((frame & READ_ONLY) != 0 && e->right > SIM_READ)
+            return "a filter has the right to write to a page that must not be written";
         if (back_of(c->l1.rights[e->way], thread != core) != i + 1)
             return "a way does not know its filter entry";
     }

@@ -104,24 +104,39 @@ bool sim_memory_region(struct sim_memory *m, uintptr_t start, size_t bytes, bool
  * A region whose pages are names: on the first access to a page after the region was declared, or
  * after the page was forgotten, `resolve` says which frame it names.  Object 0: a new anonymous
  * frame; otherwise page `page` of that object, and two pages that name one frame share its lines.
- * `resident`: the first access costs no page fault.
+ * `resident`: the first access costs no page fault.  `read_only`: the machine wants to see writes,
+ * so these never hit by sim_memory_hit.
  */
 struct sim_page_name {
     unsigned object;
     uint64_t page;
     bool resident;
+    bool read_only; /* no filter entry of it has the right to write */
 };
 typedef struct sim_page_name sim_page_resolver(uintptr_t page_address);
 bool sim_memory_region_of_names(struct sim_memory *m, uintptr_t start, size_t bytes,
                                 sim_page_resolver *resolve);
 
 /* The pages are forgotten by all hardware threads (munmap, mmap over them, MADV_DONTNEED): their
- * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay. */
-void sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
+ * next touch resolves anew.  Anonymous frames are gone with their lines; those of objects stay.
+ * Returns how many of the pages had been touched. */
+size_t sim_memory_forget(struct sim_memory *m, uintptr_t start, size_t bytes);
 
 /* Pages of an object are punched out: their frames are gone with their lines.  No page names them.
- */
-void sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
+ * Returns how many frames there were. */
+size_t sim_memory_drop(struct sim_memory *m, unsigned object, uint64_t first, uint64_t pages);
+
+/* The pages are touched at once, all of a region of names, without a fault.  *entries: how many had
+ * not been touched.  Returns how many of them were given new frames, which the thread clears. */
+size_t sim_memory_populate(struct sim_memory *m, unsigned thread, uintptr_t start, size_t bytes,
+                           size_t *entries);
+
+/* Has the page of this address been touched? */
+bool sim_memory_is_touched(struct sim_memory *m, uintptr_t address);
+/* The same, or does it name one that exists? */
+bool sim_memory_is_resident(struct sim_memory *m, uintptr_t address);
+/* Frames of regions of names that exist. */
+uint64_t sim_memory_named_frames(const struct sim_memory *m);
 
 /* For tests: looks at all invariants, takes long.  NULL, or what is wrong. */
 const char *sim_memory_check(const struct sim_memory *m);

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The files of machine/profiles, compiled in (scripts/profiles); ended by NULL. */
+/* The files of machine/profiles, compiled in (scripts/embed); ended by NULL. */
 extern const char *const sim_profile_builtin_names[];
 extern const char *const sim_profile_builtin_texts[];
 

@@ -32,6 +32,7 @@
  * - No hardware thread is idle while a thread waits in a queue.
  * - turn and horizon of sim_cpu_now are right whenever a fiber runs; those of others mean nothing.
  */
+#include "gs.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ struct sim_thread {
     struct sim_fiber fiber;
     void (*fn)(void *);
     void *argument;
+    uintptr_t gs;   /* where its %gs begins */
     unsigned stack; /* its number */
     unsigned heap;  /* of the arena */
     enum thread_state state;
@@ -268,6 +270,7 @@ static void put_on(struct cpu *cpu, struct sim_thread *t) {
     struct sim_cpu *c = &cpu->pub;
     const bool was_busy = c->running != NULL;
     c->running = t;
+    c->gs = t != NULL ? t->gs : 0;
     if (t != NULL) {
         t->state = RUNNING;
         t->cpu = cpu;
@@ -408,6 +411,30 @@ static void expire(uint64_t until) {
     }
 }
 
+/* The host's %gs, while fibers run. */
+static uintptr_t gs_now;
+
+static bool fsgsbase; /* constant while a simulation is open */
+
+static bool write_gs(uintptr_t base) {
+    gs_now = base;
+    return gs_set_base(base, fsgsbase);
+}
+
+bool sim_set_gs(uintptr_t base) {
+    struct sim_cpu *c = sim_cpu_now;
+    c->gs = base;
+    if (!c->dummy)
+        c->running->gs = base;
+    return gs_now == base || write_gs(base);
+}
+
+/* Who goes on has its %gs.  It cannot fail: the same has worked before. */
+static inline void enter_gs(uintptr_t base) {
+    if (__builtin_expect(gs_now != base, 0))
+        (void)write_gs(base);
+}
+
 /* `cpu` goes on, on its running thread's fiber; `self` is the fiber we are on. */
 static void resume(struct cpu *cpu, struct sim_fiber *self) {
     struct sim_cpu *c = &cpu->pub;
@@ -420,6 +447,7 @@ static void resume(struct cpu *cpu, struct sim_fiber *self) {
     }
     sim_cpu_now = c;
     set_limits(cpu);
+    enter_gs(c->gs);
     if (&c->running->fiber != self) {
         c->switches++;
         sim_fiber_switch(self, &c->running->fiber);
@@ -546,6 +574,15 @@ static uint64_t miss(struct sim_cpu *c, uintptr_t address, enum sim_right right,
     return latency;
 }
 
+/* Behind this the page of the address allows the access.  Returns the hardware thread. */
+static struct sim_cpu *admit(uintptr_t address, enum sim_right right) {
+    while (!sim_pages_allow(address, right)) {
+        sim_pages_fault(address, right);
+        (void)in_order();
+    }
+    return sim_cpu_now;
+}
+
 static void access_line(uintptr_t address, enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
     const struct sim_profile *p = &sim_session.profile;
@@ -564,6 +601,8 @@ static void access_line(uintptr_t address, enum sim_right right) {
     }
     if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
         c = in_order();
+    if (__builtin_expect(sim_pages_has(address), 0))
+        c = admit(address, right);
     enum sim_level level = SIM_L1;
     const uint64_t latency = miss(c, address, right, &level);
     double exposed = 1;
@@ -584,6 +623,9 @@ static bool declare_regions(void);
  * threads behind its setup.
  */
 static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
+    if (sim_pages_has(address))
+        for (uintptr_t at = address; at < address + bytes; at = (at | (SIM_PAGE - 1)) + 1)
+            (void)admit(at, right);
     if (!sim_session.open || sched.stacks > 0 || bytes == 0)
         return;
     if (!sched.regions && !(sched.regions = declare_regions()))
@@ -625,6 +667,8 @@ void sim_locked(uintptr_t address) {
     struct sim_cpu *c = in_order();
     c->accesses++;
     if (!sim_memory_hit(c->port, address, SIM_WRITE)) {
+        if (__builtin_expect(sim_pages_has(address), 0))
+            c = admit(address, SIM_WRITE);
         enum sim_level level = SIM_L1;
         const uint64_t latency = miss(c, address, SIM_WRITE, &level);
         if (level != SIM_L1)
@@ -632,6 +676,29 @@ void sim_locked(uintptr_t address) {
     }
     c->clock += sim_session.costs.atomic;
 }
+
+/* Prefetching: as a store, it does not wait for the line but takes its place in the queue. */
+static void expect(const void *line, enum sim_right right) {
+    const uintptr_t address = (uintptr_t)line;
+    struct sim_cpu *c = sim_cpu_now;
+    if (c->dummy)
+        return;
+    sim_instructions(c, 1);
+    if (sim_memory_hit(c->port, address, right))
+        return;
+    if (!sim_memory_is_private(sim_session.memory, c->number, address, right))
+        c = in_order();
+    if (!sim_memory_is_touched(sim_session.memory, address) ||
+        (sim_pages_has(address) && !sim_pages_allow(address, right)))
+        return; /* it would be a fault */
+    enum sim_level level = SIM_L1;
+    const uint64_t latency = miss(c, address, right, &level);
+    if (level != SIM_L1)
+        c->clock += (uint64_t)((double)latency * (1 - sim_session.profile.store_overlap));
+}
+
+void machine_expect_load(const void *line) { expect(line, SIM_READ); }
+void machine_expect_store(const void *line) { expect(line, SIM_WRITE); }
 
 void sim_fence(void) {
     if (sim_exploring) {
@@ -763,7 +830,7 @@ static bool declare_regions(void) {
     return sim_memory_region(m, data, data_end - data, true) &&
            (used == 0 || sim_memory_region(m, arena, used, true)) &&
            sim_memory_region(m, arena + used, arena_bytes - used, false) &&
-           sim_memory_region(m, stacks, stacks_bytes, true);
+           sim_memory_region(m, stacks, stacks_bytes, true) && sim_pages_declare(m);
 }
 
 struct sim_thread *sim_thread_create(unsigned index, void (*fn)(void *), void *argument) {
@@ -806,6 +873,7 @@ void sim_thread_join(struct sim_thread *thread) {
         thread->joined = true;
         dispatch(NULL, &sched.host);
         sim_cpu_now = &host_cpu;
+        enter_gs(host_cpu.gs);
     }
     sched.free_stack[sched.free_stacks++] = thread->stack;
     free(thread);
@@ -843,6 +911,9 @@ bool sim_sched_open(void) {
     sched.heap = heap;
     sched.idle = n;
     host_cpu.clock = 0;
+    host_cpu.gs = 0;
+    fsgsbase = gs_has_fsgsbase();
+    (void)write_gs(0); /* a native engine may have had it */
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
         cpu[i].pub.port = sim_memory_port(sim_session.memory, i);

@@ -35,11 +35,16 @@ struct sim_cpu {
     uint32_t ticks_per_instruction; /* with the present number of busy SMT siblings */
     uint32_t l1_ticks;              /* what a hit costs, overlap taken off */
     unsigned number;
-    bool dummy; /* outside of a simulation (setup, constructors): nothing is modelled */
+    bool dummy;   /* outside of a simulation (setup, constructors): nothing is modelled */
+    uintptr_t gs; /* where %gs of the running thread begins */
     struct sim_thread *running;                /* NULL: idle */
     uint64_t accesses, instructions, switches; /* counters since the machine was opened */
     /* scheduler's and operating system's own fields follow in sched.c's view of it */
 };
+
+/* gcc hands a hook the bare offset of a %gs access.  Below 2^SIM_GS_BITS no program that is
+ * position-independent has an address, and engines have no larger offsets. */
+enum { SIM_GS_BITS = 36 };
 
 /* The hardware thread whose fiber runs now; never NULL (a dummy outside of a simulation). */
 extern struct sim_cpu *sim_cpu_now;

@@ -4,13 +4,13 @@
  * The last thread's first operation waits until all others have done their work; these exchange and
  * free large objects all the while, and none of what they commit is anything that it has read.  An
  * engine that lets the sleeper hold on to its read set keeps every object that is freed meanwhile:
- * more than 800 megabytes behind a run of four threads.  The limit is well above what piles up for
+ * more than 700 megabytes behind a run of four threads.  The limit is well above what piles up for
  * a thread that loses its processor inside of a block for some time slices, as on a busy machine.
  */
 #define TM_RESTARTS
 #include "probe.h"
 
-#define OPS 12000 /* of each thread */
+#define OPS 8000 /* of each thread */
 enum { WORDS = 4096 };
 
 static const struct tm_param conformance_retry_memory_params[] = {

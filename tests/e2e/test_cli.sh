@@ -72,14 +72,14 @@ shows 'usage: allcores run' run --engine seq -h
 shows 'compiler: ' --version
 run "$ALLCORES" --version
 expect '--version names a revision' grep -qE '^allcores ([0-9a-f]{40}|unknown)(\+dirty)?$' "$OUT"
-for option in engine workload threads machine repetitions min-time seed out resume latency quiet; do
+for option in engine workload threads machine experiment repetitions min-time seed out resume latency quiet; do
     shows "--$option" run --help
 done
 run "$ALLCORES" run --help
 cp "$OUT" "$TMP"/help
 run "$ALLCORES" --help
 cat "$OUT" >>"$TMP"/help
-for planned in compare --conflicts claims --strict --experiment '  check' worker; do
+for planned in compare --conflicts claims --strict '  check' worker; do
     if grep -qF -- "$planned" "$TMP"/help; then
         fail "help is silent about $planned" "$(grep -F -- "$planned" "$TMP"/help)"
     else
@@ -101,11 +101,9 @@ refused 'unexpected argument' list engines workloads
 refused 'did you mean --json?' list --jsno
 refused '--json takes no value' list --json=yes
 refused '--json is given twice' list --json --json
-for planned in experiments claims; do
-    refused "$planned are not built yet" list "$planned"
-done
+refused 'claims are not built yet' list claims
 run "$ALLCORES" list workloads
-expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines|profiles' "$OUT")" -eq 1
+expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines|profiles|experiments' "$OUT")" -eq 1
 if "$ALLCORES" list >/dev/full 2>"$ERR"; then
     fail 'list says when stdout is full' 'exit status 0'
 else
@@ -118,7 +116,7 @@ if command -v jq >/dev/null; then
         run "$ALLCORES" list ${2:+"$2"} --json
         expect "JSON: $1" jq -e "$3" "$OUT" >"$TMP"/jq
     }
-    json 'all parts' '' 'keys == ["engines", "machines", "profiles", "workloads"]'
+    json 'all parts' '' 'keys == ["engines", "experiments", "machines", "profiles", "workloads"]'
     json 'one part' engines 'keys == ["engines"]'
     json 'each engine once' engines '[.engines[].name] | . == unique and length >= 2'
     json 'each workload once' workloads '[.workloads[].name] | . == unique and length >= 2'
@@ -157,7 +155,7 @@ refused '--engine has no value' run --engine --quiet
 refused '--seed is given twice' run --seed 1 --seed 2
 refused 'separated by commas' run --engine seq --engine nosync
 refused '--resume takes no value' run --resume=yes
-for planned in conflicts strict experiment; do
+for planned in conflicts strict; do
     refused "--$planned is not built yet" run "--$planned"
     refused "--$planned is not built yet" run "--$planned=x"
 done

@@ -18,6 +18,8 @@ fprintf                 last words of an engine that cannot go on
 fputc                   the same, as gcc writes it
 fwrite                  the same, as gcc writes it
 stderr                  the same: where they go
+strerror                the same: what a call of the machine failed of
+__errno_location        the same: why; the words of start, too
 abort                   the end of it
 _GLOBAL_OFFSET_TABLE_   the linker
 __asan_handle_no_return weak: gcc asks for it before abort; nobody defines it

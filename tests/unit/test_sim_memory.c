@@ -438,7 +438,7 @@ static void losses_are_told_before_they_happen(void **state) {
 
 static struct sim_page_name names_object(uintptr_t address) {
     /* Names from BASE and from BASE + 64 pages on: the same 64 pages of object 1. */
-    return (struct sim_page_name){1, (address - BASE) / PAGE % 64, true};
+    return (struct sim_page_name){1, (address - BASE) / PAGE % 64, true, false};
 }
 
 static void two_names_of_a_frame_share_its_lines(void **state) {
@@ -832,7 +832,7 @@ static uintptr_t address_of(unsigned page, unsigned in_page) {
 
 static struct sim_page_name small_names(uintptr_t address) {
     const unsigned page = (unsigned)((address - BASE) / SMALL_PAGE - 4096);
-    return (struct sim_page_name){2, page % (NAMES / 2), (page + PAGES) % 2 != 0};
+    return (struct sim_page_name){2, page % (NAMES / 2), (page + PAGES) % 2 != 0, false};
 }
 
 static uint64_t seen_events, seen_sum;

@@ -107,6 +107,11 @@ static const struct {
     {"intset", "kind=hash:updates=0"},
     {"intset", "kind=hash:range=100:buckets=7:updates=100"},
     {"intset", "kind=hash:range=10:buckets=1:updates=100"},
+    {"bytecode", "bytecodes=1:updates=100"},
+    {"bytecode", "bytecodes=33:span=1:freelist=global"},
+    {"bytecode", "bytecodes=61:span=16:inline_cache=miss:counters=shared:updates=100"},
+    {"bytecode", "bytecodes=61:freelist=engine:counters=local:inline_cache=fill"},
+    {"bytecode", "bytecodes=61:span=3:freelist=global:inline_cache=always:counters=shared"},
 };
 enum { EDGES = sizeof edges / sizeof edges[0] };
 

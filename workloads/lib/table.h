@@ -163,7 +163,7 @@ TM_FN static void table_add(TM_SELF, table_ref table, uint64_t key, uint64_t val
 }
 
 /* Removes what stands in a slot that table_slot has found. */
-TM_FN static void table_remove(TM_SELF, table_ref table, uint64_t slot) {
+__attribute__((unused)) TM_FN static void table_remove(TM_SELF, table_ref table, uint64_t slot) {
     const table_index_ref index = tm_get(table, index);
     const table_words_ref keys = tm_get(table, keys);
     const table_words_ref values = tm_get(table, values);

@@ -1,0 +1,511 @@
+/*
+ * experiment_figure.c - the figure of a named experiment: a curve for each engine, thread count,
+ * workload and abort cause over whatever the experiment varies.  See experiment.h.
+ *
+ * A cell's place on x is read from how it was written ("txsize:conflict=0.1"); curves are what
+ * remains of its description without that.  A cell that does not have x, such as a baseline, is a
+ * line across the panel.
+ */
+#include "experiment.h"
+
+#include "cli.h"
+#include "figure_script.h"
+#include "report_view.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CURVES_MAX = 64, TEXT_SIZE = 256 };
+
+/* What tells curves apart. */
+enum { NAME_ENGINE, NAME_THREADS, NAME_WORKLOAD, NAME_SET, NAME_CAUSE, NAMES };
+struct curve {
+    char name[NAMES][TEXT_SIZE];
+    char label[TEXT_SIZE];
+};
+
+struct point {
+    unsigned curve;
+    const struct load_cell *cell;
+    bool has_x;
+    double x;
+    double value, low, high; /* of the quantity */
+    bool has_interval;
+    double sample_factor; /* a sample is this times its own time, or over it; 0: no samples */
+    bool sample_inverse;
+};
+
+struct drawing {
+    const struct experiment *e;
+    const struct load *load;
+    size_t file;
+    struct curve curve[CURVES_MAX];
+    unsigned curves;
+    unsigned shown[NAMES]; /* nonzero: the labels say it */
+    struct point *point[EXPERIMENT_PANELS_MAX];
+    size_t points[EXPERIMENT_PANELS_MAX];
+};
+
+/* ---- cells on the axes -----------------------------------------------------------------------
+ */
+
+/* A number, perhaps with a binary unit behind it: "32K". */
+static bool number_of(const char *text, double *number) {
+    char *end;
+    *number = strtod(text, &end);
+    const double unit = *end == 'K' ? 1024 : *end == 'M' ? 1048576 : *end == 'G' ? 1073741824 : 1;
+    *number *= unit;
+    return end != text && isfinite(*number);
+}
+
+/* "NAME:a=1:b=2" without parameter `key`, whose value goes to *x.  True when it was there. */
+static bool take_out(const char *text, const char *key, char rest[TEXT_SIZE], double *x) {
+    bool found = false;
+    size_t used = 0;
+    rest[0] = '\0';
+    for (const char *item = text; item != NULL;) {
+        const size_t length = strcspn(item, ":"), n = strlen(key);
+        if (n > 0 && length > n && strncmp(item, key, n) == 0 && item[n] == '=') {
+            found = number_of(item + n + 1, x);
+        } else if (used < TEXT_SIZE) {
+            used += (size_t)snprintf(rest + used, TEXT_SIZE - used, "%s%.*s", used > 0 ? ":" : "",
+                                     (int)length, item);
+        }
+        item = item[length] == ':' ? item + length + 1 : NULL;
+    }
+    return found;
+}
+
+/* The profile's values that not all cells share, without x. */
+static bool take_out_set(const struct experiment *e, const struct load_cell *cell,
+                         char rest[TEXT_SIZE], double *x) {
+    bool found = false;
+    size_t used = 0;
+    rest[0] = '\0';
+    for (size_t i = e->override_count; i < json_array_size(cell->overrides); i++) {
+        const char *text = json_string_value(json_array_get(cell->overrides, i));
+        const size_t n = strlen(e->x.key);
+        if (e->x.part == PART_SET && strncmp(text, e->x.key, n) == 0 && text[n] == '=')
+            found = number_of(text + n + 1, x);
+        else if (used < TEXT_SIZE)
+            used +=
+                (size_t)snprintf(rest + used, TEXT_SIZE - used, "%s%s", used > 0 ? " " : "", text);
+    }
+    return found;
+}
+
+static bool too_many(const struct drawing *d) {
+    cli_error(NULL, "experiment %s: its figure has more than %d curves", d->e->name, CURVES_MAX);
+    return false;
+}
+
+/* The curve of these names, new or known; CURVES_MAX when there are too many. */
+static unsigned find_curve(struct drawing *d, const struct curve *names) {
+    for (unsigned i = 0; i < d->curves; i++)
+        if (memcmp(d->curve[i].name, names->name, sizeof names->name) == 0)
+            return i;
+    if (d->curves < CURVES_MAX)
+        d->curve[d->curves++] = *names;
+    else
+        return CURVES_MAX;
+    return d->curves - 1;
+}
+
+static double aborted(const struct load_cell *cell, const char *cause) {
+    if (cause == NULL)
+        return cell->aborts_total;
+    for (size_t i = 0; i < cell->abort_causes; i++)
+        if (strcmp(cell->aborts[i].name, cause) == 0)
+            return cell->aborts[i].count;
+    return 0;
+}
+
+static bool of_ratio(struct point *p, const struct load_ratio *ratio, bool time_above) {
+    p->value = ratio->value;
+    p->low = ratio->low;
+    p->high = ratio->high;
+    p->has_interval = ratio->has_interval;
+    p->sample_inverse = !time_above;
+    p->sample_factor =
+        time_above ? ratio->value / p->cell->median_ns : ratio->value * p->cell->median_ns;
+    return ratio->present;
+}
+
+/* The quantity of a cell; false when it has none. */
+static bool quantity_of(const struct experiment_panel *panel, const char *cause, struct point *p) {
+    const struct load_cell *cell = p->cell;
+    const double aborts = aborted(cell, cause);
+    switch (panel->quantity) {
+    case QUANTITY_TIME:
+        p->value = cell->median_ns;
+        p->low = cell->low_ns;
+        p->high = cell->high_ns;
+        p->has_interval = cell->has_interval;
+        p->sample_factor = 1;
+        break;
+    case QUANTITY_THROUGHPUT:
+        p->value = 1e3 / cell->median_ns;
+        p->has_interval = cell->has_interval;
+        p->low = p->has_interval ? 1e3 / cell->high_ns : 0;
+        p->high = p->has_interval ? 1e3 / cell->low_ns : 0;
+        p->sample_factor = 1e3;
+        p->sample_inverse = true;
+        break;
+    case QUANTITY_SLOWDOWN:
+        return of_ratio(p, &cell->slowdown, true);
+    case QUANTITY_SCALING:
+        return of_ratio(p, &cell->scaling, false);
+    case QUANTITY_SPEEDUP:
+        return of_ratio(p, &cell->speedup, false);
+    case QUANTITY_ABORTS:
+        p->value = aborts / cell->commits;
+        return cell->commits > 0;
+    case QUANTITY_ABORT_RATIO:
+        p->value = aborts / (cell->aborts_total + cell->commits);
+        return cell->aborts_total + cell->commits > 0 && cell->commits >= 0;
+    case QUANTITY_COMMITS:
+        p->value = cell->commits;
+        return cell->commits >= 0;
+    case QUANTITY_WASTED:
+        p->value = cell->wasted_ratio;
+        return cell->wasted_ratio >= 0;
+    case QUANTITIES:
+        return false;
+    }
+    return true;
+}
+
+/* One cell, under one cause or all, into a panel. */
+static bool add_point(struct drawing *d, unsigned panel, const struct load_cell *cell,
+                      const char *cause) {
+    const struct experiment *e = d->e;
+    const struct experiment_panel *what = &e->panel[panel];
+    struct point p = {.cell = cell};
+    struct curve names;
+    memset(&names, 0, sizeof names); /* compared as a whole */
+    double x = 0;
+    const char *workload_x = e->x.part == PART_WORKLOAD ? e->x.key : "";
+    const char *engine_x = e->x.part == PART_ENGINE ? e->x.key : "";
+    p.has_x = take_out(cell->workload, workload_x, names.name[NAME_WORKLOAD], &x);
+    p.has_x |= take_out(cell->engine, engine_x, names.name[NAME_ENGINE], &x);
+    p.has_x |= take_out_set(e, cell, names.name[NAME_SET], &x);
+    if (e->x.part == PART_THREADS) {
+        p.has_x = true;
+        x = cell->threads;
+    } else {
+        snprintf(names.name[NAME_THREADS], TEXT_SIZE, "%u thread%s", cell->threads,
+                 cell->threads == 1 ? "" : "s");
+    }
+    if (cause != NULL)
+        snprintf(names.name[NAME_CAUSE], TEXT_SIZE, "%s", cause);
+    p.x = x * e->x_axis.factor;
+    if (p.has_x && e->x_axis.logarithmic && p.x <= 0)
+        return true; /* has no place */
+    if (!cell->has_time || !quantity_of(what, cause, &p))
+        return true;
+    p.value *= what->y.factor;
+    p.low *= what->y.factor;
+    p.high *= what->y.factor;
+    p.sample_factor *= what->y.factor;
+    p.curve = find_curve(d, &names);
+    if (p.curve == CURVES_MAX)
+        return too_many(d);
+    d->point[panel][d->points[panel]++] = p;
+    return true;
+}
+
+static bool known_cause(const struct drawing *d, const char *cause) {
+    for (size_t i = 0; i < d->load->cells_count; i++)
+        for (size_t k = 0; k < d->load->cells[i].abort_causes; k++)
+            if (strcmp(d->load->cells[i].aborts[k].name, cause) == 0)
+                return true;
+    cli_error(NULL, "experiment %s: no cell knows the abort cause '%.40s'", d->e->name, cause);
+    return false;
+}
+
+static int by_curve_and_x(const void *a, const void *b) {
+    const struct point *p = a, *q = b;
+    if (p->curve != q->curve)
+        return p->curve < q->curve ? -1 : 1;
+    return p->x < q->x ? -1 : p->x > q->x;
+}
+
+static bool add_points(struct drawing *d, unsigned panel) {
+    const struct experiment_panel *what = &d->e->panel[panel];
+    const unsigned causes = what->cause_count > 0 ? what->cause_count : 1;
+    d->point[panel] = calloc(d->load->cells_count * causes + 1, sizeof *d->point[panel]);
+    if (d->point[panel] == NULL) {
+        cli_error(NULL, "out of memory");
+        return false;
+    }
+    for (unsigned c = 0; c < what->cause_count; c++)
+        if (!known_cause(d, what->causes[c]))
+            return false;
+    for (size_t i = 0; i < d->load->cells_count; i++)
+        for (unsigned c = 0; c < causes && d->load->cells[i].file == d->file; c++)
+            if (!add_point(d, panel, &d->load->cells[i],
+                           what->cause_count > 0 ? what->causes[c] : NULL))
+                return false;
+    qsort(d->point[panel], d->points[panel], sizeof *d->point[panel], by_curve_and_x);
+    return true;
+}
+
+/* Labels say what differs between curves, and the engine in any case. */
+static void make_labels(struct drawing *d) {
+    for (unsigned n = 0; n < NAMES; n++) {
+        d->shown[n] = n == NAME_ENGINE;
+        for (unsigned i = 1; i < d->curves; i++)
+            d->shown[n] |= strcmp(d->curve[i].name[n], d->curve[0].name[n]) != 0;
+    }
+    for (unsigned i = 0; i < d->curves; i++) {
+        struct curve *curve = &d->curve[i];
+        size_t used = 0;
+        for (unsigned n = 0; n < NAMES && used < TEXT_SIZE; n++)
+            if (d->shown[n] && curve->name[n][0] != '\0')
+                used += (size_t)snprintf(curve->label + used, TEXT_SIZE - used, "%s%.120s",
+                                         used > 0 ? ", " : "", curve->name[n]);
+    }
+}
+
+/* ---- the script ------------------------------------------------------------------------------
+ */
+
+struct range {
+    double low, high;
+    bool any;
+};
+
+static void include(struct range *r, double value) {
+    if (!r->any || value < r->low)
+        r->low = value;
+    if (!r->any || value > r->high)
+        r->high = value;
+    r->any = true;
+}
+
+static double sample_of(const struct point *p, size_t i) {
+    return p->sample_inverse ? p->sample_factor / p->cell->raw_ns[i]
+                             : p->sample_factor * p->cell->raw_ns[i];
+}
+
+static struct range x_range(const struct drawing *d) {
+    struct range r = {.any = false};
+    for (unsigned panel = 0; panel < d->e->panels; panel++)
+        for (size_t i = 0; i < d->points[panel]; i++)
+            if (d->point[panel][i].has_x)
+                include(&r, d->point[panel][i].x);
+    if (!r.any)
+        include(&r, 1);
+    const bool one = r.high <= r.low;
+    if (d->e->x_axis.logarithmic) {
+        const double margin = one ? 2 : pow(r.high / r.low, 0.04);
+        r.low /= margin;
+        r.high *= margin;
+    } else {
+        const double margin = one ? 1 : (r.high - r.low) * 0.04;
+        r.low -= margin;
+        r.high += margin;
+    }
+    return r;
+}
+
+/* What a logarithmic axis cannot show, zero, stands at its foot. */
+static struct range y_range(const struct drawing *d, unsigned panel) {
+    const struct experiment_axis *axis = &d->e->panel[panel].y;
+    struct range r = {.any = false};
+    for (size_t i = 0; i < d->points[panel]; i++) {
+        const struct point *p = &d->point[panel][i];
+        const double all[] = {p->value, p->has_interval ? p->low : p->value,
+                              p->has_interval ? p->high : p->value};
+        for (unsigned k = 0; k < 3; k++)
+            if (!axis->logarithmic || all[k] > 0)
+                include(&r, all[k]);
+        for (size_t k = 0; p->sample_factor > 0 && k < p->cell->raw_count; k++)
+            include(&r, sample_of(p, k));
+    }
+    if (!r.any)
+        include(&r, 1);
+    if (axis->logarithmic) {
+        r.low /= 1.3;
+        r.high *= 1.3;
+    } else {
+        r.low = 0;
+        r.high = r.high > 0 ? r.high * 1.08 : 1;
+    }
+    return r;
+}
+
+static void put_data(FILE *f, const struct drawing *d, unsigned panel, unsigned curve,
+                     const struct range *x, const struct range *y) {
+    const struct point *points = d->point[panel];
+    const size_t n = d->points[panel];
+    fprintf(f, "$m%u << EOD\n", curve);
+    for (size_t i = 0; i < n; i++) {
+        const struct point *p = &points[i];
+        if (p->curve != curve)
+            continue;
+        const double value = fmax(p->value, y->low);
+        const double low = p->has_interval ? fmax(p->low, y->low) : value;
+        const double high = p->has_interval ? p->high : value;
+        if (p->has_x)
+            fprintf(f, "%.9g %.9g %.9g %.9g\n", p->x, value, low, high);
+        else /* across */
+            fprintf(f, "%.9g %.9g %.9g %.9g\n%.9g %.9g %.9g %.9g\n", x->low, value, low, high,
+                    x->high, value, low, high);
+    }
+    fprintf(f, "EOD\n$r%u << EOD\n", curve);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; points[i].curve == curve && points[i].has_x &&
+                           points[i].sample_factor > 0 && k < points[i].cell->raw_count;
+             k++)
+            fprintf(f, "%.9g %.9g\n", points[i].x, sample_of(&points[i], k));
+    fputs("EOD\n", f);
+}
+
+static bool has_points(const struct drawing *d, unsigned panel, unsigned curve) {
+    for (size_t i = 0; i < d->points[panel]; i++)
+        if (d->point[panel][i].curve == curve)
+            return true;
+    return false;
+}
+
+static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double left, double right) {
+    const struct experiment *e = d->e;
+    const struct experiment_panel *what = &e->panel[panel];
+    const struct range x = x_range(d), y = y_range(d, panel);
+    script_margins(f, left, right, 0.175, 0.80);
+    script_label(f, what->title, "screen", left, 0.835, "left",
+                 script_fit(what->title, SCRIPT_TEXT_PX + 1, right - left), "#000000", true);
+    script_label(f, e->x_axis.label, "screen", (left + right) / 2, 0.105, "center",
+                 script_fit(e->x_axis.label, SCRIPT_TEXT_PX, right - left), "#333333", false);
+    fputs("set label ", f);
+    script_string(f, what->y.label);
+    fprintf(f,
+            " at screen %.4f,screen 0.4875 center rotate by 90 noenhanced font '%s,%d' tc rgb "
+            "'#333333'\n",
+            left - 0.043, SCRIPT_FONT, SCRIPT_SMALL_PX);
+    fprintf(f, "unset logscale\n%s%sset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n",
+            e->x_axis.logarithmic ? "set logscale x\n" : "",
+            what->y.logarithmic ? "set logscale y\n" : "", x.low, x.high, y.low, y.high);
+    const double room = (right - left) * 24; /* no half threads */
+    script_ticks(f, "x", x.low, x.high, e->x_axis.logarithmic,
+                 e->x.part == PART_THREADS ? fmin(room, x.high - x.low) : room);
+    script_ticks(f, "y", y.low, y.high, what->y.logarithmic, 9);
+    fputs("set grid ytics lc rgb '#DDDDDD' lw 1\n", f);
+    for (unsigned c = 0; c < d->curves; c++)
+        put_data(f, d, panel, c, &x, &y);
+    fputs("plot ", f);
+    for (unsigned c = 0; c < d->curves; c++)
+        if (has_points(d, panel, c))
+            fprintf(f, "$r%u using 1:2 with points pt 7 ps 0.6*marker lc rgb '#A0%s', \\\n", c,
+                    view_colour(c) + 1);
+    for (unsigned c = 0; c < d->curves; c++)
+        if (has_points(d, panel, c))
+            fprintf(f,
+                    "$m%u using 1:2 with lines lw 2.5 dt %s lc rgb '%s', \\\n"
+                    "$m%u using 1:2:3:4 with yerrorbars lw 2 pt %d ps 1.9*marker lc rgb '%s', \\\n",
+                    c, view_dash(c), view_colour(c), c, view_marker(c), view_colour(c));
+    fputs("-1e9 with lines\nunset label\nunset arrow\nunset grid\nunset logscale\n", f);
+}
+
+static void put_legend(FILE *f, const struct drawing *d) {
+    const double left = 0.775;
+    double y = 0.80;
+    const double step = d->curves > 14 ? 0.65 / d->curves : 0.045;
+    for (unsigned c = 0; c < d->curves; c++, y -= step) {
+        fprintf(f,
+                "set arrow from screen %.4f,screen %.4f to screen %.4f,screen %.4f nohead lw 2.5 "
+                "dt %s lc rgb '%s'\n"
+                "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9*marker lc rgb '%s'\n",
+                left, y, left + 0.04, y, view_dash(c), view_colour(c), left + 0.02, y,
+                view_marker(c), view_colour(c));
+        script_label(f, d->curve[c].label, "screen", left + 0.048, y, "left",
+                     script_fit(d->curve[c].label, SCRIPT_SMALL_PX, 0.17), "#000000", false);
+    }
+}
+
+/* "simulated: PROFILE (hypothetical machine), with a=1; l1.size varies", or the host's label. */
+static void machine_label(const struct drawing *d, char *text, size_t size) {
+    const struct load_cell *first = NULL;
+    bool one = true;
+    for (size_t i = 0; i < d->load->cells_count; i++) {
+        const struct load_cell *cell = &d->load->cells[i];
+        if (cell->file != d->file)
+            continue;
+        first = first == NULL ? cell : first;
+        one = one && cell->host == first->host;
+    }
+    if (first == NULL || one) {
+        snprintf(text, size, "%s", first != NULL ? d->load->hosts[first->host].label : "");
+        return;
+    }
+    size_t used = (size_t)snprintf(text, size, "simulated: %s%s", first->machine + 4,
+                                   first->hypothetical ? " (hypothetical machine)" : "");
+    for (unsigned i = 0; i < d->e->override_count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? ", with " : " ",
+                                 d->e->overrides[i]);
+    if (used < size)
+        snprintf(text + used, size - used, ", values of the profile vary");
+}
+
+static bool draws_samples(const struct drawing *d) {
+    for (unsigned p = 0; p < d->e->panels; p++)
+        for (size_t i = 0; i < d->points[p]; i++)
+            if (d->point[p][i].sample_factor > 0)
+                return true;
+    return false;
+}
+
+static bool draw(const struct drawing *d, const char *folder, const char *stem) {
+    char *name, reading[384], machine[512];
+    FILE *f = script_open(stem, folder, &name);
+    if (f == NULL)
+        return false;
+    machine_label(d, machine, sizeof machine);
+    const bool simulated = strncmp(machine, "simulated", 9) == 0;
+    if (draws_samples(d))
+        snprintf(reading, sizeof reading,
+                 "%s Marker: median with its 95 %% interval%s; dots: every %s; counts: all %s "
+                 "together",
+                 d->e->question, simulated ? " over seeds" : "", simulated ? "seed" : "sample",
+                 simulated ? "seeds" : "samples");
+    else
+        snprintf(reading, sizeof reading, "%s Counts of all %s together", d->e->question,
+                 simulated ? "seeds" : "samples");
+    script_page(f, d->e->title, reading, machine, simulated);
+    put_legend(f, d);
+    script_label(f, d->e->expect, "screen", 0.02, simulated ? 0.026 : 0.066, "left",
+                 script_fit(d->e->expect, SCRIPT_SMALL_PX, 0.96), "#333333", false);
+    script_page_end(f);
+    if (d->e->panels == 1) {
+        put_panel(f, d, 0, 0.075, 0.755);
+    } else {
+        put_panel(f, d, 0, 0.075, 0.385);
+        put_panel(f, d, 1, 0.445, 0.755);
+    }
+    return script_close(f, folder, name) && figure_render(folder, stem);
+}
+
+bool experiment_draw(const struct experiment *experiment, const struct load *load, size_t file,
+                     const char *folder, const char *stem) {
+    struct drawing *d = calloc(1, sizeof *d);
+    if (d == NULL) {
+        cli_error(NULL, "out of memory");
+        return false;
+    }
+    d->e = experiment;
+    d->load = load;
+    d->file = file;
+    bool ok = true;
+    for (unsigned p = 0; ok && p < experiment->panels; p++)
+        ok = add_points(d, p);
+    if (ok) {
+        make_labels(d);
+        ok = draw(d, folder, stem);
+    }
+    for (unsigned p = 0; p < EXPERIMENT_PANELS_MAX; p++)
+        free(d->point[p]);
+    free(d);
+    return ok;
+}
