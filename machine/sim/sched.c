@@ -679,6 +679,10 @@ static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
 }
 
 uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_access(address, bytes, right);
+        return 0;
+    }
     if (c->dummy)
         warm(address, bytes, right);
     if (c->dummy || bytes == 0)
@@ -694,6 +698,10 @@ uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim
 }
 
 void sim_locked(uintptr_t address, size_t bytes) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_locked(address);
+        return;
+    }
     if (sim_cpu_now->dummy) {
         warm(address, 1, SIM_WRITE);
         return;
@@ -744,12 +752,21 @@ void machine_expect_load(const void *line) { expect(line, SIM_READ); }
 void machine_expect_store(const void *line) { expect(line, SIM_WRITE); }
 
 void sim_fence(void) {
+    if (sim_exploring) {
+        sim_explore_call(EXPLORE_FENCE, NULL);
+        return;
+    }
     if (sim_cpu_now->dummy)
         return;
     in_order()->clock += sim_session.costs.fence;
 }
 
 void machine_cpu_relax(void) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_PAUSE, NULL);
+        return;
+    }
     if (sim_cpu_now->dummy)
         return;
     struct sim_cpu *c = in_order();
@@ -939,6 +956,8 @@ void sim_alarm(struct sim_cpu *c) { set_limits(cpu_of(c)); }
 unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->running->heap; }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
+
+void sim_dummy_again(void) { sim_cpu_now = &host_cpu; }
 
 struct sim_cpu *sim_sched_cpu(unsigned number) {
     return &sched.cpu[number].pub;
