@@ -34,6 +34,7 @@ enum {
     STORE_BYTES = 64,
     FRESH = 0xa5, /* what uninitialised memory is full of */
     FAIR_QUANTUM = 64,
+    PAGED = 1 << 16, /* granules of mapped pages that are remembered; a power of two */
 };
 
 /* State of a granule: what it is now, and what was learned about it. */
@@ -74,12 +75,16 @@ bool sim_exploring;
 const void *sim_explore_pc;
 
 static struct sim_port no_port;
-static struct sim_cpu host_cpu;
+static struct sim_cpu host_cpu = {.port = &no_port, .dummy = true};
 
 static struct explore {
     bool mapped, tso;
     uint8_t *area_state; /* [AREA_BYTES >> GRANULE_SHIFT] */
     uint8_t *data_state;
+    struct paged { /* of mapped pages, by what sim_pages_byte says: a hash table that forgets */
+        uint64_t granule;
+        uint8_t state;
+    } *paged; /* [PAGED] */
     uintptr_t data, data_end;
     char *top[REGIONS];        /* of each region: from here on nothing is in use */
     const char *high[REGIONS]; /* the highest top since `forget` */
@@ -150,13 +155,35 @@ static void drain_all(struct thread *t) { drain(t, t->stores); }
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
+/* A granule that is reached through several addresses has one state.  It is alive: what engines keep
+ * in pages they give out themselves. */
+static uint8_t *state_of_page(uintptr_t address) {
+    const uint64_t granule = sim_pages_byte(address) >> GRANULE_SHIFT;
+    uint64_t i = granule * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    for (unsigned tries = 0; tries < 16; tries++, i++) {
+        struct paged *p = &x.paged[i % PAGED];
+        if (p->granule == 0)
+            *p = (struct paged){granule, LIVE};
+        if (p->granule == granule)
+            return &p->state;
+    }
+    struct paged *p = &x.paged[i % PAGED]; /* too many in one place: one is forgotten */
+    *p = (struct paged){granule, LIVE};
+    return &p->state;
+}
+
 static uint8_t *state_of(uintptr_t address) {
     if (address - (uintptr_t)AREA < AREA_BYTES)
         return &x.area_state[(address - (uintptr_t)AREA) >> GRANULE_SHIFT];
     if (address - x.data < x.data_end - x.data)
         return &x.data_state[(address - x.data) >> GRANULE_SHIFT];
+    if (sim_pages_has(address))
+        return state_of_page(address);
     return NULL;
 }
+
+/* Is it memory whose accesses are events? */
+static bool tracked(uintptr_t address) { return state_of(address) != NULL; }
 
 static void name(uintptr_t address, char *text, size_t size) {
     for (unsigned i = 0; i < x.allocations; i++) {
@@ -176,6 +203,7 @@ static _Noreturn void end_run(enum explore_verdict verdict, unsigned t) {
     struct thread *self = x.now;
     x.now = NULL;
     sim_cpu_now = &host_cpu;
+    sim_enter_gs(host_cpu.gs);
     if (self == NULL) /* setup or verification */
         siglongjmp(x.escape, 1);
     sim_fiber_switch(&self->fiber, &x.host);
@@ -323,6 +351,7 @@ static void decide(struct thread *self) {
     put_in_stores(next);
     x.now = next;
     sim_cpu_now = &next->cpu;
+    sim_enter_gs(next->cpu.gs);
     sim_fiber_switch(self == NULL ? &x.host : &self->fiber, &next->fiber);
 }
 
@@ -342,8 +371,11 @@ static void event(enum explore_kind kind, uintptr_t address, size_t bytes, bool 
 static bool learn(const struct thread *t, uintptr_t address, size_t bytes, bool write) {
     bool shared = false;
     const unsigned me = number(t) + 1;
-    uint8_t *first = state_of(address), *last = state_of(address + bytes - 1);
-    for (uint8_t *s = first; s != NULL && s <= last; s++) {
+    const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
+        uint8_t *s = state_of(g << GRANULE_SHIFT);
+        if (s == NULL)
+            break;
         const uint8_t before = *s;
         uint8_t state = before | (write ? WRITTEN : 0);
         if (state >> OWNER_SHIFT == 0)
@@ -360,16 +392,31 @@ static bool learn(const struct thread *t, uintptr_t address, size_t bytes, bool 
 }
 
 static void check_life(uintptr_t address, size_t bytes, const char *what) {
-    const uint8_t *first = state_of(address);
-    if (first == NULL) {
-        if (address < 1 << 16)
-            bad_access(address, bytes, what, false);
+    if (address < 1 << 16)
+        bad_access(address, bytes, what, false);
+    if (sim_pages_has(address)) /* the pages say what is allowed */
         return;
-    }
-    const uint8_t *last = state_of(address + bytes - 1);
-    for (const uint8_t *s = first; s <= last; s++)
+    const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
+        const uint8_t *s = state_of(g << GRANULE_SHIFT);
+        if (s == NULL)
+            return;
         if ((*s & LIFE) != LIVE)
             bad_access(address, bytes, what, (*s & LIFE) == FREED);
+    }
+}
+
+_Noreturn void sim_explore_refused(uintptr_t address, enum sim_right right) {
+    bad_access(address, 1, right == SIM_WRITE ? "a store" : "a load", false);
+}
+
+/* Behind this the pages allow the access. */
+static void admit(uintptr_t address, size_t bytes, enum sim_right right) {
+    if (!sim_pages_has(address))
+        return;
+    for (uintptr_t at = address; at < address + bytes; at = (at | (SIM_PAGE - 1)) + 1)
+        while (!sim_pages_allow(at, right))
+            sim_pages_fault(at, right);
 }
 
 static bool on_own_stack(const struct thread *t, uintptr_t address) {
@@ -383,17 +430,17 @@ void sim_explore_access(uintptr_t address, size_t bytes, enum sim_right right) {
     if (bytes == 0 || (t != NULL && on_own_stack(t, address)))
         return;
     const char *what = right == SIM_WRITE ? "a store" : "a load";
-    if (t == NULL) {
+    admit(address, bytes, right);
+    if (t == NULL || !tracked(address)) {
         check_life(address, bytes, what);
         return;
     }
-    if (state_of(address) == NULL) {
-        check_life(address, bytes, what);
-        return;
-    }
+    const void *pc = sim_explore_pc; /* others may have been here meanwhile */
     event(right == SIM_WRITE ? EXPLORE_WRITE : EXPLORE_READ, address, bytes,
           learn(t, address, bytes, right == SIM_WRITE));
     check_life(address, bytes, what);
+    sim_explore_pc = pc;
+    admit(address, bytes, right); /* others may have changed the pages meanwhile */
     if (right != SIM_WRITE || !x.tso)
         return;
     if (bytes > STORE_BYTES) {
@@ -412,13 +459,15 @@ void sim_explore_access(uintptr_t address, size_t bytes, enum sim_right right) {
 void sim_explore_locked(uintptr_t address) {
     struct thread *t = x.now;
     const uintptr_t word = address & ~(uintptr_t)7;
-    if (t == NULL || on_own_stack(t, address) || state_of(address) == NULL) {
+    admit(address, 1, SIM_WRITE);
+    if (t == NULL || on_own_stack(t, address) || !tracked(address)) {
         check_life(address, 1, "a locked operation");
         return;
     }
     (void)learn(t, word, 8, true);
     event(EXPLORE_LOCKED, word, 8, true);
     check_life(address, 1, "a locked operation");
+    admit(address, 1, SIM_WRITE);
     drain_all(t);
 }
 
@@ -496,6 +545,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
                  strsignal(signal), info->si_addr);
     x.now = NULL;
     sim_cpu_now = &host_cpu;
+    sim_enter_gs(host_cpu.gs);
     siglongjmp(x.escape, 1);
 }
 
@@ -518,9 +568,11 @@ static bool open_explorer(char *why, size_t why_size) {
         x.area_state = calloc(AREA_BYTES >> GRANULE_SHIFT, 1);
     if (x.data_state == NULL)
         x.data_state = malloc(data_granules + 1);
+    if (x.paged == NULL)
+        x.paged = calloc(PAGED, sizeof *x.paged);
     if (x.allocation == NULL)
         x.allocation = calloc(ALLOCATIONS, sizeof *x.allocation);
-    if (!x.mapped || x.area_state == NULL || x.data_state == NULL || x.allocation == NULL ||
+    if (!x.mapped || x.area_state == NULL || x.data_state == NULL || x.allocation == NULL || x.paged == NULL ||
         !sim_block_open()) {
         snprintf(why, why_size, "schedule exploration cannot have its memory");
         return false;
@@ -529,7 +581,6 @@ static bool open_explorer(char *why, size_t why_size) {
     for (unsigned r = 0; r < REGIONS; r++)
         x.high[r] = x.top[r] = AREA + ((size_t)r << REGION_SHIFT);
     no_port.line_shift = 6;
-    host_cpu.port = &no_port;
     stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     (void)sigaltstack(&stack, NULL);
     struct sigaction action = {.sa_sigaction = on_signal,
@@ -537,6 +588,7 @@ static bool open_explorer(char *why, size_t why_size) {
     for (unsigned i = 0; i < SIGNALS; i++)
         (void)sigaction(signals[i], &action, &signal_before[i]);
     sim_cpu_now = &host_cpu;
+    sim_start_gs();
     sim_exploring = true;
     return true;
 }
@@ -544,6 +596,8 @@ static bool open_explorer(char *why, size_t why_size) {
 static void close_explorer(void) {
     for (unsigned i = 0; i < SIGNALS; i++)
         (void)sigaction(signals[i], &signal_before[i], NULL);
+    sim_pages_reset();
+    sim_enter_gs(0);
     sim_exploring = false;
     sim_dummy_again();
 }
@@ -555,6 +609,7 @@ static void forget(void) {
         x.high[r] = start;
     }
     memset(x.data_state, LIVE, (x.data_end - x.data) >> GRANULE_SHIFT);
+    memset(x.paged, 0, PAGED * sizeof *x.paged);
     x.shared = 0;
 }
 
@@ -568,6 +623,9 @@ static void reset(bool tso) {
             state[i] &= (uint8_t)~LIFE;
         x.top[r] = start;
     }
+    sim_pages_reset();
+    host_cpu.gs = 0;
+    sim_enter_gs(0);
     x.allocations = 0;
     x.tso = tso;
     x.threads = x.live = 0;
@@ -642,10 +700,12 @@ static unsigned stores(unsigned t, uint64_t events[EXPLORE_STORES]) {
 }
 
 static bool is_shared(uintptr_t address, size_t bytes) {
-    const uint8_t *first = state_of(address), *last = state_of(address + bytes - 1);
-    for (const uint8_t *s = first; s != NULL && s <= last; s++)
-        if ((*s & (WRITTEN | MANY)) == (WRITTEN | MANY))
+    const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
+        const uint8_t *s = state_of(g << GRANULE_SHIFT);
+        if (s != NULL && (*s & (WRITTEN | MANY)) == (WRITTEN | MANY))
             return true;
+    }
     return false;
 }
 

@@ -73,6 +73,8 @@ bool sim_pages_allow(uintptr_t address, enum sim_right right);
 /* It does not: charges the fault and calls the program's handler.  The access is tried again when
  * this returns, perhaps on another hardware thread; the handler may also leave by a jump. */
 void sim_pages_fault(uintptr_t address, enum sim_right right);
+/* One number for all addresses of the same byte, which lies there; 0: its page is not accessible. */
+uint64_t sim_pages_byte(uintptr_t address);
 /* False: too many regions. */
 bool sim_pages_declare(struct sim_memory *m);
 /* All reservations and objects are gone. */
@@ -133,6 +135,9 @@ unsigned sim_interrupt_others(uint64_t ticks);
 
 /* The host's thread is the dummy again: behind exploration. */
 void sim_dummy_again(void);
+/* What exploration needs of %gs: the host's is 0; that of the thread that goes on. */
+void sim_start_gs(void);
+void sim_enter_gs(uintptr_t base);
 
 /* ---- schedule exploration (explore.c) ------------------------------------------------------- */
 
@@ -149,6 +154,8 @@ void sim_explore_call(enum explore_kind kind, const void *key);
 bool sim_explore_sleep(const void *key, uint64_t timeout_ns);
 void sim_explore_wake(const void *key, unsigned n);
 uint64_t sim_explore_now_ns(void);
+/* An access that its page does not allow, and that no handler has made possible: ends the run. */
+_Noreturn void sim_explore_refused(uintptr_t address, enum sim_right right);
 void *sim_explore_alloc(size_t bytes, size_t align, const void *pc);
 void sim_explore_free(void *p);
 

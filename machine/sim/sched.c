@@ -424,7 +424,7 @@ static bool write_gs(uintptr_t base) {
 bool sim_set_gs(uintptr_t base) {
     struct sim_cpu *c = sim_cpu_now;
     c->gs = base;
-    if (!c->dummy)
+    if (c->running != NULL)
         c->running->gs = base;
     return gs_now == base || write_gs(base);
 }
@@ -681,7 +681,7 @@ void sim_locked(uintptr_t address) {
 static void expect(const void *line, enum sim_right right) {
     const uintptr_t address = (uintptr_t)line;
     struct sim_cpu *c = sim_cpu_now;
-    if (c->dummy)
+    if (c->dummy || sim_exploring)
         return;
     sim_instructions(c, 1);
     if (sim_memory_hit(c->port, address, right))
@@ -725,6 +725,11 @@ void machine_cpu_relax(void) {
 
 struct sim_cpu *sim_syscall(void) {
     struct sim_cpu *c = sim_cpu_now;
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_BARRIER, NULL);
+        return c;
+    }
     if (c->dummy)
         return c;
     c->clock += sim_session.costs.syscall;
@@ -890,6 +895,13 @@ unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->ru
 
 void sim_dummy_again(void) { sim_cpu_now = &host_cpu; }
 
+void sim_start_gs(void) {
+    fsgsbase = gs_has_fsgsbase();
+    (void)write_gs(0); /* a native engine may have had it */
+}
+
+void sim_enter_gs(uintptr_t base) { enter_gs(base); }
+
 struct sim_cpu *sim_sched_cpu(unsigned number) {
     return &sched.cpu[number].pub;
 }
@@ -912,8 +924,7 @@ bool sim_sched_open(void) {
     sched.idle = n;
     host_cpu.clock = 0;
     host_cpu.gs = 0;
-    fsgsbase = gs_has_fsgsbase();
-    (void)write_gs(0); /* a native engine may have had it */
+    sim_start_gs();
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
         cpu[i].pub.port = sim_memory_port(sim_session.memory, i);
