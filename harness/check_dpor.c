@@ -53,7 +53,7 @@ struct explore_choice check_dpor_choose(void *context, const struct explore_view
     for (unsigned t = 0; t < view->threads; t++)
         s->pending[t] = *view->pending[t];
     s->before = (uint8_t)view->current;
-    s->free = (s->enabled >> view->current & 1) == 0;
+    s->free = d->depth == 0 || (s->enabled >> view->current & 1) == 0;
     if (d->depth > 0) {
         const struct check_dpor_step *last = s - 1;
         s->preemptions =
@@ -81,12 +81,19 @@ struct explore_choice check_dpor_choose(void *context, const struct explore_view
     return (struct explore_choice){.thread = s->chosen};
 }
 
-static void try_there(struct check_dpor *d, struct check_dpor_step *s, unsigned t) {
-    if (s->enabled >> t & 1)
-        s->backtrack |= 1U << t;
-    else
-        s->backtrack |= s->enabled;
-    (void)d;
+static void try_at(struct check_dpor_step *s, unsigned t) {
+    s->backtrack |= s->enabled >> t & 1 ? 1U << t : s->enabled;
+}
+
+/* Thread t is to go first at step k.  With a bound this may be one preemption too many, so also where
+ * the thread that was running there had begun to run, which takes none (K. Coons et al.). */
+static void try_there(struct check_dpor *d, unsigned k, unsigned t) {
+    try_at(&d->step[k], t);
+    if (d->bound == UINT32_MAX)
+        return;
+    while (k > 0 && d->step[k].chosen == d->step[k].before)
+        k--;
+    try_at(&d->step[k], t);
 }
 
 static void find_races(struct check_dpor *d) {
@@ -103,7 +110,7 @@ static void find_races(struct check_dpor *d) {
             if (e->chosen == p || !dependent(&e->op, &s->op))
                 continue;
             if (mine[e->chosen] < e->index && !found) {
-                try_there(d, e, p);
+                try_there(d, k, p);
                 found = true; /* the last one; earlier ones are found from there */
             }
             for (unsigned q = 0; q < EXPLORE_THREADS; q++)

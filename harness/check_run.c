@@ -280,18 +280,23 @@ struct writer {
     struct check_schedule *schedule;
 };
 
+/* Would it be a preemption to let another thread go on? */
+static bool could_go_on(const struct explore_view *view) {
+    return ((view->enabled & ~view->yielding) >> view->current & 1) != 0 &&
+           view->pending[view->current]->kind != EXPLORE_START;
+}
+
 static void write_down(struct check_schedule *s, const struct explore_view *view,
                        const struct explore_choice *c) {
     if (s->deviations == CHECK_DEVIATIONS) {
         s->overflow = true;
         return;
     }
-    const bool could = (view->enabled & ~view->yielding) >> view->current & 1;
     s->deviation[s->deviations++] = (struct check_deviation){
         .thread = (uint8_t)view->current,
         .drain = c->drain,
         .chosen = c->thread,
-        .preempts = could,
+        .preempts = could_go_on(view),
         .event = view->event,
         .store = c->store,
     };
@@ -344,7 +349,7 @@ static struct explore_choice choose_as_written(void *context, const struct explo
         if (d->chosen >= view->threads ||
             (!d->drain && ((view->enabled | view->timeouts) >> d->chosen & 1) == 0))
             continue;
-        d->preempts = (view->enabled & ~view->yielding) >> view->current & 1;
+        d->preempts = could_go_on(view);
         return (struct explore_choice){d->drain, d->chosen, d->store};
     }
     return explore_default(view);
@@ -401,12 +406,6 @@ static bool without(const struct check_subject *subject, const struct check_prog
     *outcome = trial_outcome;
     return true;
 }
-
-/* One preemption or drain at any place where it may matter; the pair of two of them. */
-struct places {
-    struct check_deviation at[512];
-    unsigned count;
-};
 
 static void minimise_by_deleting(const struct check_subject *subject,
                                  const struct check_program *program, struct check_schedule *s,

@@ -518,10 +518,11 @@ static void thread_main(void *argument) {
     if (x.policy->happened != NULL)
         x.policy->happened(x.policy->context, number(t), 1, &t->pending);
     t->fn(t->argument);
+    sim_explore_pc = NULL;
+    event(EXPLORE_END, 0, 0, true); /* others may go on before its last stores are seen */
     drain_all(t);
     t->state = ENDED;
     t->events++;
-    t->pending = (struct explore_op){EXPLORE_END, 0, 0, NULL};
     if (--x.live == 0)
         end_run(EXPLORE_DONE, number(t));
     decide(t);

@@ -231,8 +231,9 @@ static void test_the_search_finds_all_outcomes_of_few_schedules(void **state) {
     assert_int_equal(search(store_buffering, 2, 2, UINT32_MAX, &runs, &complete), 0xe);
     assert_true(complete);
     assert_in_range(runs, 3, 4); /* of 6 interleavings, 3 differ */
-    assert_int_equal(search(store_buffering, 2, 2, 0, &runs, &complete), 0xc | 1U << 1);
-    assert_true(!complete || runs >= 2);
+    /* Without a preemption: one thread behind the other. */
+    assert_int_equal(search(store_buffering, 2, 2, 0, &runs, &complete), 0x6);
+    assert_false(complete);
     body *const three[] = {increments, increments, increments};
     (void)search(three, 3, 0, UINT32_MAX, &runs, &complete);
     assert_true(complete);
@@ -348,6 +349,8 @@ static void test_bad_accesses_end_the_run(void **state) {
     size_t bytes = 0;
     const void *pc;
     char line[256];
+    x->close(); /* cmocka has taken the signals */
+    assert_true(x->open(line, sizeof line));
     body *const good[] = {reads_object, frees_object}, *const late[] = {frees_object, reads_object};
     body *const twice[] = {frees_object, frees_object}, *const behind[] = {reads_behind};
     body *const trap[] = {crashes};
