@@ -20,6 +20,28 @@ static struct {
     int32_t length;
 } hybrid_options;
 
+/* ---- barriers of software blocks ------------------------------------------------------------ */
+
+TM_NOINLINE uint64_t tm_hybrid_read(struct tm_thread *self, const void *address, size_t bytes) {
+    self = (struct tm_thread *)((char *)self - 1);
+    switch (bytes) { /* tm_read_field wants a constant */
+    case 1:
+        return tm_read_field(self, address, 1);
+    case 2:
+        return tm_read_field(self, address, 2);
+    case 4:
+        return tm_read_field(self, address, 4);
+    default:
+        return tm_read_field(self, address, 8);
+    }
+}
+
+TM_NOINLINE void tm_hybrid_write(struct tm_thread *self, void *address, size_t bytes,
+                                 uint64_t bits) {
+    self = (struct tm_thread *)((char *)self - 1);
+    tm_write_field(self, address, bytes, bits);
+}
+
 /* ---- aborts --------------------------------------------------------------------------------- */
 
 static enum tm_cause cause_of(unsigned status) {

@@ -112,10 +112,10 @@ enum {
 #define TM_THREAD(self)                                                                            \
     ((struct tm_thread *)((uintptr_t)(self) & ~(uintptr_t)1)) /* NOLINT(*-no-int-to-ptr) */
 TM_INLINE bool tm_in_software(const struct tm_thread *self) { return (uintptr_t)self & 1; }
-/* Where that is known. */
-TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
-    return (struct tm_thread *)((char *)self - 1);
-}
+/* The barriers of software blocks.  Calls: inline they would take the registers of the loops that
+ * they stand in, and most blocks are in hardware.  `self` as in the block. */
+uint64_t tm_hybrid_read(struct tm_thread *self, const void *address, size_t bytes);
+void tm_hybrid_write(struct tm_thread *self, void *address, size_t bytes, uint64_t bits);
 
 #define TM_READ(ref, lvalue)                                                                       \
     ({                                                                                             \
@@ -124,8 +124,7 @@ TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
         if (tm_likely(!tm_in_software(self)))                                                      \
             tm_v_ = (lvalue);                                                                      \
         else                                                                                       \
-            tm_v_ = TM_FROM_BITS(                                                                  \
-                lvalue, tm_read_field(tm_software_thread(self), &(lvalue), sizeof(lvalue)));       \
+            tm_v_ = TM_FROM_BITS(lvalue, tm_hybrid_read(self, &(lvalue), sizeof(lvalue)));         \
         tm_v_;                                                                                     \
     })
 #define TM_WRITE(ref, lvalue, v)                                                                   \
@@ -136,8 +135,7 @@ TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
             (lvalue) = tm_w_;                                                                      \
             self->now.wrote = true;                                                                \
         } else {                                                                                   \
-            tm_write_field(tm_software_thread(self), &(lvalue), sizeof(lvalue),                    \
-                           TM_TO_BITS(lvalue, tm_w_));                                             \
+            tm_hybrid_write(self, &(lvalue), sizeof(lvalue), TM_TO_BITS(lvalue, tm_w_));           \
         }                                                                                          \
     })
 #define TM_READ_AT(ref, field, i) TM_READ(ref, (ref)->field[i])
