@@ -241,7 +241,7 @@ void *tm_alloc(struct tm_thread *self, size_t bytes);
 void tm_release(struct tm_thread *self, void *object);
 _Noreturn void tm_block_retry(struct tm_thread *self);
 _Noreturn void tm_block_restart(struct tm_thread *self);
-void tm_irrevocable(struct tm_thread *self);
+void tm_irrevocable(struct tm_thread *tagged);
 
 TM_INLINE void tm_safepoint(TM_SELF) {}
 /* The block has had its number of calls. */
