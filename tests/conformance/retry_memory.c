@@ -14,7 +14,7 @@
 
 #ifdef TM_SIMULATED
 #define OPS 2500 /* of each thread; more than 200 megabytes */
-#define LIMIT_MB 100
+#define LIMIT_MB 150
 #else
 #define OPS 8000
 #define LIMIT_MB 600
