@@ -52,6 +52,9 @@ static char *line_of(const struct job *job, char *part, unsigned try, size_t i) 
 static void footprint_main(void *argument) {
     struct job *job = argument;
     const struct htm_question *q = job->q;
+    /* Pages get their places by first touch: in order, so that a stride in addresses is one. */
+    for (size_t at = 0; q->stride_bytes != 0 && at < job->part; at += PAGE)
+        touch(job, job->memory + at, false);
     for (unsigned t = 0; t < q->tries; t++) {
         /* Warm ones may be the same lines as before, cold ones must not. */
         char *part = job->memory + (q->warm ? 0 : t) * job->part;
@@ -237,9 +240,8 @@ bool htm_footprint(const struct htm_rig *rig, const struct htm_question *q, stru
                    char *why) {
     struct job job = job_of(rig, q);
     const size_t total = q->pattern == HTM_RANDOM ? q->lines * RANDOM_REGION : q->lines;
-    job.step = q->stride_bytes != 0        ? q->stride_bytes
-               : q->pattern == HTM_STRIDED ? 2 * rig->line_bytes
-                                           : rig->line_bytes;
+    const size_t unit = q->unit_bytes != 0 ? q->unit_bytes : rig->line_bytes;
+    job.step = q->stride_bytes != 0 ? q->stride_bytes : q->pattern == HTM_STRIDED ? 2 * unit : unit;
     job.part = (total * job.step + PAGE - 1) / PAGE * PAGE;
     if (!open_machine(rig, false, why))
         return false;

@@ -25,10 +25,12 @@ extern const char *const htm_pattern_names[HTM_PATTERNS];
 
 /* What a point is about.  Fields that a kernel does not use are 0. */
 struct htm_question {
-    size_t lines;             /* of the footprint, each accessed once by a transaction */
-    size_t stride_bytes;      /* between them; 0: by pattern */
-    enum htm_pattern pattern; /* dense: one after the other; strided: every second one; random: any
-                                 of a region that is four times as large */
+    size_t lines;      /* of the footprint, each accessed once by a transaction */
+    size_t unit_bytes; /* what stands for a line, such as an entry of the store cache; 0: a line */
+    size_t stride_bytes; /* between them; 0: by pattern */
+    /* Dense: one after the other; strided: every second one; random: any of a region that is four
+     * times as large. */
+    enum htm_pattern pattern;
     bool write;
     bool warm;    /* they have been read just before; otherwise by nobody */
     bool sibling; /* that one goes round and round in as large a footprint of its own */
@@ -42,7 +44,7 @@ struct htm_answer {
 };
 
 /*
- * False and one line in `why` (WHY_SIZE bytes) when the machine or memory cannot be had.  Timer
+ * False and one line in `why` (CELL_WHY_SIZE bytes) when the machine or memory cannot be had. Timer
  * interrupts of a simulated machine are off but in htm_duration.
  */
 typedef bool htm_kernel(const struct htm_rig *rig, const struct htm_question *q,

@@ -67,7 +67,7 @@ static uint64_t write_bound(const struct sim_profile *p) {
 }
 
 /* Footprints around the bound, for each pattern, warm and cold, alone and with a sibling. */
-static void add_curves(struct study *s, enum kernel kernel, uint64_t bound) {
+static void add_curves(struct study *s, enum kernel kernel, uint64_t bound, size_t unit) {
     static const double shares[] = {1. / 16, 1. / 8,   1. / 4, 3. / 8,   1. / 2, 5. / 8, 3. / 4,
                                     7. / 8,  15. / 16, 1,      17. / 16, 5. / 4, 2};
     const bool smt = s->profile.smt == 2;
@@ -76,7 +76,8 @@ static void add_curves(struct study *s, enum kernel kernel, uint64_t bound) {
             const double bytes = shares[i] * (double)bound;
             const bool large = bytes > 2 << 20;
             const enum htm_pattern pattern = variant % HTM_PATTERNS;
-            const struct htm_question q = {.lines = (size_t)(bytes / s->profile.line_bytes),
+            const struct htm_question q = {.lines = (size_t)(bytes / (double)unit),
+                                           .unit_bytes = unit,
                                            .pattern = pattern,
                                            .write = kernel == WRITES,
                                            .warm = variant / HTM_PATTERNS % 2 == 0,
@@ -102,8 +103,9 @@ static void ask(struct study *s) {
             .lines = lines, .stride_bytes = stride, .write = true, .warm = true, .tries = 50};
         (void)add(s, SET, q, lines);
     }
-    add_curves(s, WRITES, write_bound(p));
-    add_curves(s, READS, cache_of(p, p->htm.read_level)->size_bytes);
+    add_curves(s, WRITES, write_bound(p),
+               p->htm.write_entries > 0 ? p->htm.write_entry_bytes : p->line_bytes);
+    add_curves(s, READS, cache_of(p, p->htm.read_level)->size_bytes, p->line_bytes);
     for (unsigned i = 0; i < sizeof ticks / sizeof *ticks; i++) {
         const struct htm_question q = {.tries = 100};
         (void)add(s, DURATION, q, ticks[i] * (double)p->tick_ns);
@@ -306,7 +308,7 @@ static void print_study(FILE *f, const struct study *s) {
     print_costs(f, s);
     fprintf(f,
             "\n## Lines of one set\n\nWritten lines that fall into one set of the %s, which has %u "
-            "ways. Published (Intel): nine written lines in one 8-way set always abort.\n\n",
+            "ways. Published (Haswell): nine written lines in one 8-way set always abort.\n\n",
             levels[p->htm.write_level], write_cache->ways);
     print_rows(f, s, SET, "lines");
     fprintf(f, "\n## Write capacity\n\nThe profile: what was written must stay in the %s of %s%s",
