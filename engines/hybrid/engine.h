@@ -219,23 +219,13 @@ TM_INLINE int tm_end(struct tm_thread *tagged) {
     return 1;
 }
 
-#if defined(TM_GUARD) && !defined(TM_NO_GUARD)
-#define TM_LEFT_BY_BREAK_(block) tm_block_check(&(block))
-#else
-#define TM_LEFT_BY_BREAK_(block) ((void)0)
-#endif
-
 /* As norec's, but only a software block has a checkpoint. */
 #define TM_ATOMIC(self_)                                                                           \
-    for (struct tm_thread *tm_self_ =                                                              \
-             (TM_THREAD(self_)->common.depth++ == 0 && !tm_start_hardware(TM_THREAD(self_))        \
-                  ? (tm_checkpoint(&TM_THREAD(self_)->checkpoint),                                 \
-                     tm_hybrid_software(TM_THREAD(self_)))                                         \
-                  : (void)0,                                                                       \
-              tm_same(tm_started(TM_THREAD(self_))));                                              \
-         tm_self_ != NULL; tm_self_ = NULL)                                                        \
-        for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
-            for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
+    TM_BLOCK_LOOPS_((                                                                              \
+        TM_THREAD(self_)->common.depth++ == 0 && !tm_start_hardware(TM_THREAD(self_))              \
+            ? (tm_checkpoint(&TM_THREAD(self_)->checkpoint), tm_hybrid_software(TM_THREAD(self_))) \
+            : (void)0,                                                                             \
+        tm_same(tm_started(TM_THREAD(self_)))))
 
 void *tm_alloc(struct tm_thread *self, size_t bytes);
 void tm_release(struct tm_thread *self, void *object);

@@ -220,4 +220,21 @@ TM_INLINE struct tm_thread *tm_same(struct tm_thread *self) {
         __builtin_unreachable();
     return self;
 }
+
+/* ---- blocks --------------------------------------------------------------------------------- */
+
+#if defined(TM_GUARD) && !defined(TM_NO_GUARD)
+#define TM_LEFT_BY_BREAK_(block) tm_block_check(&(block))
+#else
+#define TM_LEFT_BY_BREAK_(block) ((void)0)
+#endif
+
+/* One pass through three loops: the first begins the block (`begun`: does it, and is what `self` is
+ * inside), the second has its state, the third gives it a `self` of its own and ends it.  A break
+ * leaves the third one only, and is seen by the second. */
+#define TM_BLOCK_LOOPS_(begun)                                                                     \
+    for (struct tm_thread *tm_self_ = (begun); tm_self_ != NULL; tm_self_ = NULL)                  \
+        for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
+            for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
+
 #endif

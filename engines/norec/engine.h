@@ -10,7 +10,8 @@
  *  - Opacity.  Each read ends with a look at the number: the values a block has seen are those of
  *    one moment at which the lock was free, also in an execution that will be thrown away.
  *  - Livelock free: an execution is thrown away only because another block has committed.  Not
- *    starvation free: a long block can lose to short writers again and again.
+ *    starvation free: a long block can lose to short writers again and again, and a short one to a
+ *    neighbour that finds the clock in its own cache each time (TM_MAY_STARVE).
  *  - Privatization and publication safe.  Commits are serialised with their write-backs: whoever
  *    commits (or reads at an even number) after a block does so after the last store of that
  *    block, so no delayed write-back hits privatised data.  A doomed reader may load a word that
@@ -38,6 +39,8 @@
 #define ALLCORES_NOREC_ENGINE_H
 
 #include "../lib/norec.h"
+
+#define TM_MAY_STARVE
 
 #define TM_SEG     /* references are plain pointers */
 #define TM_FN      /* functions need no other code inside of blocks */
@@ -83,24 +86,11 @@ TM_INLINE int tm_end(struct tm_thread *self) {
     return 1;
 }
 
-#if defined(TM_GUARD) && !defined(TM_NO_GUARD)
-#define TM_LEFT_BY_BREAK_(block) tm_block_check(&(block))
-#else
-#define TM_LEFT_BY_BREAK_(block) ((void)0)
-#endif
-
-/* One pass through three loops: the first begins the block, the second has its state, the third
- * gives it a `self` of its own and ends it.  A break leaves the third one only, and is seen by the
- * second. */
 #define TM_ATOMIC(self_)                                                                           \
-    for (struct tm_thread *tm_self_ =                                                              \
-             ((self_)->common.depth++ == 0                                                         \
-                  ? (tm_checkpoint(&(self_)->checkpoint), tm_start(self_))                         \
-                  : (void)0,                                                                       \
-              tm_same(self_));                                                                     \
-         tm_self_ != NULL; tm_self_ = NULL)                                                        \
-        for (TM_BLOCK = {0, 0}; !tm_block_.done; TM_LEFT_BY_BREAK_(tm_block_))                     \
-            for (struct tm_thread *self = tm_self_; !tm_block_.done; tm_block_.done = tm_end(self))
+    TM_BLOCK_LOOPS_(((self_)->common.depth++ == 0                                                  \
+                         ? (tm_checkpoint(&(self_)->checkpoint), tm_start(self_))                  \
+                         : (void)0,                                                                \
+                     tm_same(self_)))
 
 void *tm_alloc(struct tm_thread *self, size_t bytes);
 void tm_release(struct tm_thread *self, void *object);
