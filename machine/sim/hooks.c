@@ -77,9 +77,11 @@ static inline __attribute__((always_inline)) bool learn(struct prediction *p, ui
     return right;
 }
 
+/* `block` comes behind f->block. */
 static inline __attribute__((always_inline)) void follow(struct sim_cpu *c, uint32_t block) {
     struct sim_flow *f = &c->flow;
-    struct prediction *b = &by_block[f->from], *p = &by_path[f->path % PATHS];
+    struct prediction *b = &by_block[(f->block >> 2 ^ f->block >> 10) % BLOCKS];
+    struct prediction *p = &by_path[f->path % PATHS];
     const bool trusted = b->choice >= BY_PATH, b_right = learn(b, block), p_right = learn(p, block);
     if (b_right != p_right) {
         if (p_right)
@@ -87,7 +89,6 @@ static inline __attribute__((always_inline)) void follow(struct sim_cpu *c, uint
         else
             b->choice -= b->choice > 0;
     }
-    f->from = (block >> 2 ^ block >> 10) % BLOCKS;
     f->path = (f->path << 3 ^ block >> 2) & 0xffffff;
     f->path ^= f->path >> 13;
     if (__builtin_expect(!(trusted ? p_right : b_right), 0)) {
@@ -110,9 +111,9 @@ HOT void __sanitizer_cov_trace_pc(void) {
         ticks = round > ticks ? round : ticks;
     }
     c->clock += ticks;
-    c->flow.block = block;
     if (c->flow.branch_miss != 0)
         follow(c, block);
+    c->flow.block = block;
 }
 
 /* ---- plain accesses ------------------------------------------------------------------------- */

@@ -31,6 +31,29 @@ void sim_flow_reset(void);
 
 enum { SIM_STACK_BYTES = 1 << 20, SIM_STACKS = 4096, SIM_PAGE = 4096 };
 
+/* Assembly: what the System V x86-64 ABI calls callee-saved goes to the stack, and comes back from
+ * there: rbp, rbx, r12 to r15, and the control words of SSE and x87. */
+#define SIM_SAVE_REGISTERS                                                                         \
+    "    pushq %rbp\n"                                                                             \
+    "    pushq %rbx\n"                                                                             \
+    "    pushq %r12\n"                                                                             \
+    "    pushq %r13\n"                                                                             \
+    "    pushq %r14\n"                                                                             \
+    "    pushq %r15\n"                                                                             \
+    "    subq $8, %rsp\n"                                                                          \
+    "    stmxcsr (%rsp)\n"                                                                         \
+    "    fnstcw 4(%rsp)\n"
+#define SIM_RESTORE_REGISTERS                                                                      \
+    "    ldmxcsr (%rsp)\n"                                                                         \
+    "    fldcw 4(%rsp)\n"                                                                          \
+    "    addq $8, %rsp\n"                                                                          \
+    "    popq %r15\n"                                                                              \
+    "    popq %r14\n"                                                                              \
+    "    popq %r13\n"                                                                              \
+    "    popq %r12\n"                                                                              \
+    "    popq %rbx\n"                                                                              \
+    "    popq %rbp\n"
+
 /* A stack and, while the fiber does not run, where it goes on. */
 struct sim_fiber {
     void *sp;         /* saved stack pointer; the callee-saved registers lie there */
@@ -43,9 +66,9 @@ struct sim_fiber {
 bool sim_fiber_create(struct sim_fiber *fiber, unsigned index, void (*fn)(void *), void *argument);
 /* Saves the running fiber in `from` and goes on with `to`. */
 void sim_fiber_switch(struct sim_fiber *from, const struct sim_fiber *to);
-/* Does the address lie in a stack? */
 /* Far from where Linux puts programs, libraries and its own stacks. */
 #define SIM_STACKS_START UINT64_C(0x300000000000)
+/* Does the address lie in a stack? */
 static inline bool sim_fiber_in_stacks(uintptr_t address) {
     return address - SIM_STACKS_START < (uintptr_t)SIM_STACKS * SIM_STACK_BYTES;
 }

@@ -44,7 +44,6 @@ struct sim_flow {
     uint32_t window;           /* ticks */
     uint32_t branch_miss;      /* ticks */
     uint32_t block;            /* the last one */
-    uint32_t from;             /* the same, as index of the table of blocks */
     uint32_t path;             /* hash of the last blocks */
 };
 extern const uint64_t sim_no_load; /* where `last` points when there was none */

@@ -10,21 +10,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#include "simulated_only.h"
 
-/* The sanitizers' runtimes have hooks of these names: the program is not built with the
- * simulator's. */
-static void nothing_to_test(void **state) {
-    (void)state;
-    skip();
-}
-
-int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_to_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-#else
+#ifndef NO_SIMULATED_MACHINE
 
 #include "sim/block.h"
 
