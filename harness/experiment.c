@@ -517,6 +517,26 @@ static bool add_combination(const struct experiment *e, unsigned group, size_t n
     return ok;
 }
 
+bool experiment_overrides(const struct experiment *experiment, struct plan *plan, char *why,
+                          size_t why_size) {
+    const size_t own = experiment->override_count;
+    if (own + plan->override_count > PLAN_OVERRIDES_MAX) {
+        snprintf(why, why_size, "--set: at most %d values can be set", PLAN_OVERRIDES_MAX);
+        return false;
+    }
+    memmove(plan->overrides + own, plan->overrides, plan->override_count * sizeof *plan->overrides);
+    memset((void *)plan->overrides, 0, own * sizeof *plan->overrides);
+    plan->override_count += own;
+    for (size_t i = 0; i < own; i++) {
+        plan->overrides[i] = strdup(experiment->overrides[i]);
+        if (plan->overrides[i] == NULL) {
+            snprintf(why, why_size, "out of memory");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool experiment_cells(const struct experiment *experiment, struct plan *plan, char *why,
                       size_t why_size) {
     for (unsigned g = 0; g < experiment->groups; g++) {

@@ -105,6 +105,14 @@ bool experiment_parse_text(const char *where, const char *text, struct experimen
 void experiment_free(struct experiment *experiment);
 
 /*
+ * Puts the experiment's own values of the profile before those of plan->overrides, which has room
+ * for PLAN_OVERRIDES_MAX; the plan owns them.  False and `why` when they are too many, or memory is
+ * out.
+ */
+bool experiment_overrides(const struct experiment *experiment, struct plan *plan, char *why,
+                          size_t why_size);
+
+/*
  * Fills plan->cells and plan->count.  plan->overrides is there already: the experiment's own, and
  * others that shall hold for all cells.  A cell that two groups have in common is there once.
  */

@@ -271,32 +271,19 @@ static void make_labels(struct drawing *d) {
 /* ---- the script ------------------------------------------------------------------------------
  */
 
-struct range {
-    double low, high;
-    bool any;
-};
-
-static void include(struct range *r, double value) {
-    if (!r->any || value < r->low)
-        r->low = value;
-    if (!r->any || value > r->high)
-        r->high = value;
-    r->any = true;
-}
-
 static double sample_of(const struct point *p, size_t i) {
     return p->sample_inverse ? p->sample_factor / p->cell->raw_ns[i]
                              : p->sample_factor * p->cell->raw_ns[i];
 }
 
-static struct range x_range(const struct drawing *d) {
-    struct range r = {.any = false};
+static struct script_range x_range(const struct drawing *d) {
+    struct script_range r = {.any = false};
     for (unsigned panel = 0; panel < d->e->panels; panel++)
         for (size_t i = 0; i < d->points[panel]; i++)
             if (d->point[panel][i].has_x)
-                include(&r, d->point[panel][i].x);
+                script_include(&r, d->point[panel][i].x);
     if (!r.any)
-        include(&r, 1);
+        script_include(&r, 1);
     const bool one = r.high <= r.low;
     if (d->e->x_axis.logarithmic) {
         const double margin = one ? 2 : pow(r.high / r.low, 0.04);
@@ -311,21 +298,21 @@ static struct range x_range(const struct drawing *d) {
 }
 
 /* What a logarithmic axis cannot show, zero, stands at its foot. */
-static struct range y_range(const struct drawing *d, unsigned panel) {
+static struct script_range y_range(const struct drawing *d, unsigned panel) {
     const struct experiment_axis *axis = &d->e->panel[panel].y;
-    struct range r = {.any = false};
+    struct script_range r = {.any = false};
     for (size_t i = 0; i < d->points[panel]; i++) {
         const struct point *p = &d->point[panel][i];
         const double all[] = {p->value, p->has_interval ? p->low : p->value,
                               p->has_interval ? p->high : p->value};
         for (unsigned k = 0; k < 3; k++)
             if (!axis->logarithmic || all[k] > 0)
-                include(&r, all[k]);
+                script_include(&r, all[k]);
         for (size_t k = 0; p->sample_factor > 0 && k < p->cell->raw_count; k++)
-            include(&r, sample_of(p, k));
+            script_include(&r, sample_of(p, k));
     }
     if (!r.any)
-        include(&r, 1);
+        script_include(&r, 1);
     if (axis->logarithmic) {
         r.low /= 1.3;
         r.high *= 1.3;
@@ -337,7 +324,7 @@ static struct range y_range(const struct drawing *d, unsigned panel) {
 }
 
 static void put_data(FILE *f, const struct drawing *d, unsigned panel, unsigned curve,
-                     const struct range *x, const struct range *y) {
+                     const struct script_range *x, const struct script_range *y) {
     const struct point *points = d->point[panel];
     const size_t n = d->points[panel];
     fprintf(f, "$m%u << EOD\n", curve);
@@ -373,7 +360,7 @@ static bool has_points(const struct drawing *d, unsigned panel, unsigned curve) 
 static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double left, double right) {
     const struct experiment *e = d->e;
     const struct experiment_panel *what = &e->panel[panel];
-    const struct range x = x_range(d), y = y_range(d, panel);
+    const struct script_range x = x_range(d), y = y_range(d, panel);
     script_margins(f, left, right, 0.175, 0.80);
     script_label(f, what->title, "screen", left, 0.835, "left",
                  script_fit(what->title, SCRIPT_TEXT_PX + 1, right - left), "#000000", true);

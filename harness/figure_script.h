@@ -44,6 +44,14 @@ void script_margins(FILE *f, double left, double right, double bottom, double to
 void script_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
                   double room);
 
+/* What an axis has to show; empty at first. */
+struct script_range {
+    double low, high;
+    bool logarithmic; /* for who draws it */
+    bool any;         /* there was a value */
+};
+void script_include(struct script_range *range, double value);
+
 /* About how much of the page's width a text takes. */
 double script_text_width(const char *text, int size_px);
 /* The largest size up to `size_px` at which the text fits into a share of the page's width. */

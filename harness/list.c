@@ -251,12 +251,7 @@ static bool put_experiment(json_t *object, const char *name) {
     if (!experiment_load(name, &experiment, why, sizeof why))
         return false;
     plan.overrides = calloc(PLAN_OVERRIDES_MAX, sizeof *plan.overrides);
-    bool ok = plan.overrides != NULL;
-    for (unsigned i = 0; ok && i < experiment.override_count; i++) {
-        plan.overrides[i] = strdup(experiment.overrides[i]);
-        ok = plan.overrides[i] != NULL;
-        plan.override_count += ok;
-    }
+    bool ok = plan.overrides != NULL && experiment_overrides(&experiment, &plan, why, sizeof why);
     const bool runs = ok && experiment_cells(&experiment, &plan, why, sizeof why);
     ok = ok && put(object, "name", json_string(experiment.name)) &&
          put(object, "title", json_string(experiment.title)) &&

@@ -494,9 +494,8 @@ static void put_core(struct probe *probe) {
                     probe->layout.smt == 2 ? "siblings are not known to the operating system"
                                            : "a core has one hardware thread here");
     }
-    put(probe, "reorder", json_integer(224), "count",
-        "default: not measured; reorder buffers of the last ten years hold 192 to 512 "
-        "instructions");
+    put_default(probe, "reorder", 224, "count",
+                "not measured; reorder buffers of the last ten years hold 192 to 512 instructions");
     /* Half of the random ones are predicted rightly by chance. */
     put_measured(probe, "branch_miss",
                  round(fmax(0, 2 * (probe->cycles_of[BRANCH_RANDOM].value -

@@ -659,7 +659,6 @@ double probe_cas(struct probe_rig *rig, char *why, size_t size) {
     return seconds_since(start, (double)n);
 }
 
-/* A store before each fence, as programs have one. */
 /* Seconds a round.  What is skipped or not is one instruction, which costs nothing by itself. */
 static double branch(const struct probe_rig *rig, uint64_t bit) {
     const uint64_t rounds = scaled(rig, 20000);
@@ -697,6 +696,7 @@ double probe_branch_random(struct probe_rig *rig, char *why, size_t size) {
     return branch(rig, UINT64_C(1) << 40);
 }
 
+/* A store before each fence, as programs have one. */
 double probe_fence(struct probe_rig *rig, char *why, size_t size) {
     (void)why, (void)size;
     const size_t n = scaled(rig, 50000);

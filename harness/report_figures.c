@@ -50,6 +50,14 @@ static void put_byte(FILE *f, char c) {
         fprintf(f, "\\%03o", (unsigned)(unsigned char)c);
 }
 
+void script_include(struct script_range *range, double value) {
+    if (!range->any || value < range->low)
+        range->low = value;
+    if (!range->any || value > range->high)
+        range->high = value;
+    range->any = true;
+}
+
 void script_string(FILE *f, const char *s) {
     fputc('"', f);
     for (; *s != '\0'; s++)
@@ -210,25 +218,11 @@ static void put_panel_title(FILE *f, const struct panel *p, const char *workload
 
 /* ---- slowdown ------------------------------------------------------------------------------ */
 
-/* The range of the slowdowns of a view, intervals included. */
-struct range {
-    double low, high;
-    bool logarithmic, any;
-};
-
-static void include(struct range *r, double value) {
-    if (!r->any || value < r->low)
-        r->low = value;
-    if (!r->any || value > r->high)
-        r->high = value;
-    r->any = true;
-}
-
-static void include_ratio(struct range *r, const struct load_ratio *ratio) {
-    include(r, ratio->value);
+static void include_ratio(struct script_range *r, const struct load_ratio *ratio) {
+    script_include(r, ratio->value);
     if (ratio->has_interval) {
-        include(r, ratio->low);
-        include(r, ratio->high);
+        script_include(r, ratio->low);
+        script_include(r, ratio->high);
     }
 }
 
@@ -259,7 +253,7 @@ static size_t slowdown_engines(const struct view *view, size_t *engines) {
 }
 
 static size_t slowdown_workloads(const struct view *view, const size_t *engines, size_t n,
-                                 size_t *workloads, struct range *range) {
+                                 size_t *workloads, struct script_range *range) {
     size_t count = 0;
     for (size_t w = 0; w < view->workloads_count; w++) {
         bool any = false;
@@ -288,7 +282,7 @@ static double longest(const char **names, const size_t *which, size_t n, int siz
 
 static void slowdown_panel(FILE *f, const struct view *view, const char *workload,
                            const size_t *engines, size_t n, const struct panel *p,
-                           const struct range *axis) {
+                           const struct script_range *axis) {
     const double base = axis->logarithmic ? 1 : 0;
     script_margins(f, p->left, p->right, p->bottom, p->top);
     put_panel_title(f, p, workload);
@@ -350,9 +344,9 @@ static void slowdown_panel(FILE *f, const struct view *view, const char *workloa
     fputs("unset label\nunset arrow\nunset object\n", f);
 }
 
-static void slowdown_axis(struct range *axis) {
-    include(axis, 1);
-    include(axis, 2.1);
+static void slowdown_axis(struct script_range *axis) {
+    script_include(axis, 1);
+    script_include(axis, 2.1);
     axis->logarithmic = axis->high > 6;
     if (axis->logarithmic) {
         axis->low = axis->low < 1 ? axis->low / 1.15 : 0.9;
@@ -464,7 +458,7 @@ static void page_stem(char stem[32], const char *what, size_t page, size_t pages
 
 static bool slowdown_page(const struct view *view, const char *folder, struct figures *figures,
                           const size_t *workloads, size_t panels, const size_t *engines, size_t n,
-                          const struct range *axis, size_t page, size_t pages) {
+                          const struct script_range *axis, size_t page, size_t pages) {
     char stem[32];
     page_stem(stem, "slowdown", page, pages);
     const struct figure *figure =
@@ -500,7 +494,7 @@ static bool slowdown_figures(const struct view *view, const char *folder, struct
     size_t *workloads = calloc(view->workloads_count + 1, sizeof *workloads);
     bool ok = (engines != NULL && workloads != NULL) || out_of_memory();
     if (ok) {
-        struct range axis = {0};
+        struct script_range axis = {0};
         const size_t n = slowdown_engines(view, engines);
         const size_t count = slowdown_workloads(view, engines, n, workloads, &axis);
         const size_t pages = page_count(count);
@@ -553,8 +547,9 @@ static bool has_curve(const struct view *view, const char *workload, size_t e, b
     return false;
 }
 
-static struct range curve_range(const struct view *view, const char *workload, bool speedup) {
-    struct range r = {0};
+static struct script_range curve_range(const struct view *view, const char *workload,
+                                       bool speedup) {
+    struct script_range r = {0};
     for (size_t e = 0; e < view->engines_count; e++)
         for (size_t t = 0; t < view->threads_count && has_curve(view, workload, e, speedup); t++) {
             const struct load_cell *cell = curve_cell(view, workload, e, t, speedup);
@@ -562,7 +557,7 @@ static struct range curve_range(const struct view *view, const char *workload, b
                 continue;
             include_ratio(&r, ratio_of(cell, speedup));
             for (size_t i = 0; i < cell->raw_count; i++)
-                include(&r, sample_ratio(cell, ratio_of(cell, speedup), i));
+                script_include(&r, sample_ratio(cell, ratio_of(cell, speedup), i));
         }
     return r;
 }
@@ -638,7 +633,7 @@ static void put_curves(FILE *f, const struct view *view, const char *workload, b
 
 static void curve_panel(FILE *f, const struct view *view, const char *workload,
                         const struct curve_kind *kind, double left, double right) {
-    struct range y = curve_range(view, workload, kind->speedup);
+    struct script_range y = curve_range(view, workload, kind->speedup);
     script_margins(f, left, right, 0.175, 0.80);
     script_label(f, kind->title, "screen", left, 0.835, "left", SCRIPT_TEXT_PX + 1, "#000000",
                  true);
@@ -650,7 +645,7 @@ static void curve_panel(FILE *f, const struct view *view, const char *workload,
               f);
         return;
     }
-    include(&y, 1);
+    script_include(&y, 1);
     y.logarithmic = y.high / y.low > 8;
     y.low = y.logarithmic ? y.low / 1.25 : 0;
     y.high *= y.logarithmic ? 1.25 : 1.1;

@@ -250,21 +250,8 @@ static bool choose_experiment(const char **values, struct plan *plan, struct exp
         }
     if (!experiment_load(values[EXPERIMENT], experiment, why, why_size))
         return false;
-    const size_t own = experiment->override_count;
-    if (own + plan->override_count > PLAN_OVERRIDES_MAX) {
-        snprintf(why, why_size, "--set: at most %d values can be set", PLAN_OVERRIDES_MAX);
+    if (!experiment_overrides(experiment, plan, why, why_size))
         return false;
-    }
-    memmove(plan->overrides + own, plan->overrides, plan->override_count * sizeof *plan->overrides);
-    memset((void *)plan->overrides, 0, own * sizeof *plan->overrides);
-    plan->override_count += own;
-    for (size_t i = 0; i < own; i++) {
-        plan->overrides[i] = strdup(experiment->overrides[i]);
-        if (plan->overrides[i] == NULL) {
-            snprintf(why, why_size, "out of memory");
-            return false;
-        }
-    }
     plan->experiment = json_incref(experiment->json);
     return experiment_cells(experiment, plan, why, why_size);
 }

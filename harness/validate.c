@@ -11,6 +11,7 @@
 
 #include "cell.h"
 #include "cli.h"
+#include "figure_script.h"
 #include "load.h"
 #include "outfile.h"
 #include "report_view.h"
@@ -327,15 +328,6 @@ static size_t engines_of(const struct validation *v, const char **engines) {
     return n;
 }
 
-/* Text between double quotes of gnuplot: what is special there does not occur in specs, except by
- * a hostile file; it becomes a blank. */
-static void print_quoted(FILE *f, const char *text) {
-    fputc('"', f);
-    for (; *text != '\0'; text++)
-        fputc(strchr("\"\\`$\n", *text) != NULL || (unsigned char)*text < ' ' ? ' ' : *text, f);
-    fputc('"', f);
-}
-
 static void print_panel(FILE *f, const struct validation *v, enum validation_metric metric,
                         unsigned panel, const char *const *engines, size_t engines_count) {
     double low, high;
@@ -358,7 +350,7 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
             "set tmargin at screen 0.80\nset xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\n",
             panel == 0 ? 0.075 : 0.475, panel == 0 ? 0.405 : 0.805, low, high, low, high);
     fputs("set title ", f);
-    print_quoted(f, metric_titles[metric]);
+    script_string(f, metric_titles[metric]);
     fputs(" noenhanced\n", f);
     for (const char *axis = "xy"; *axis != '\0'; axis++) {
         fprintf(f, "set %ctics nomirror out (", *axis);
@@ -381,7 +373,7 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
                      ? (int)strcspn(p->measured_cell->workload, ":")
                      : 30,
                  p->measured_cell->workload);
-        print_quoted(f, workload);
+        script_string(f, workload);
         fprintf(f,
                 " at first %.9g,%.9g left offset character 0.7,-0.4 noenhanced font "
                 "'sans-serif,15'\n",
@@ -405,7 +397,7 @@ static void print_panel(FILE *f, const struct validation *v, enum validation_met
                 ", \\\n $d%u_%zu using 1:2:3:4:5:6:7 with xyerrorbars pt %d ps marker*2.2 lw 1.5 "
                 "lc rgb variable notitle, NaN with points pt %d ps marker*2.2 lc rgb '%s' title ",
                 panel, e, view_marker(e), view_marker(e), view_colour(e));
-        print_quoted(f, engines[e]);
+        script_string(f, engines[e]);
     }
     fputc('\n', f);
 }
@@ -426,11 +418,11 @@ static bool write_plot(const struct validation *v, const char *folder, const cha
         fputs("set label 100 \"Predicted against measured\" at screen 0.02,0.957 left noenhanced "
               "font 'sans-serif,34'\nset label 101 ",
               f);
-        print_quoted(f, v->predicting_host->label);
+        script_string(f, v->predicting_host->label);
         fputs(" at screen 0.02,0.905 left noenhanced font 'sans-serif,19' tc rgb '#B00020'\n"
               "set label 102 ",
               f);
-        print_quoted(f, v->measured_host->label);
+        script_string(f, v->measured_host->label);
         fputs(" at screen 0.98,0.026 right noenhanced font 'sans-serif,18' tc rgb '#333333'\n"
               "set label 103 \"whiskers: 95 % intervals; named: beyond 25 %; grey: not judged\" at "
               "screen 0.02,0.026 "
@@ -681,12 +673,12 @@ int machine_validate_main(int argc, char **argv) {
     if (!cli_parse(&command, argc, argv, values, operands, &status))
         return status;
     if (values[HTM] != NULL)
-        for (unsigned o = RESULTS; o <= REPETITIONS; o++)
+        for (unsigned o = RESULTS; o < OPTIONS; o++)
             if (o != OUT && o != HTM && values[o] != NULL)
                 return cli_error(command.name, "--%s has no meaning with --htm; leave it out",
                                  options[o].name);
     if (values[RESULTS] != NULL)
-        for (unsigned o = ENGINE; o <= REPETITIONS; o++)
+        for (unsigned o = ENGINE; o < OPTIONS; o++)
             if (values[o] != NULL)
                 return cli_error(command.name, "--%s: nothing is run with --results; leave it out",
                                  options[o].name);

@@ -10,6 +10,7 @@
 #include "htm_kernels.h"
 
 #include "cli.h"
+#include "figure_script.h"
 #include "report_view.h"
 #include "runner.h"
 
@@ -404,13 +405,6 @@ static bool write_tables(const struct study *s, const char *folder, const char *
 
 /* ---- plot ------------------------------------------------------------------------------------ */
 
-static void print_quoted(FILE *f, const char *text) {
-    fputc('"', f);
-    for (; *text != '\0'; text++)
-        fputc(strchr("\"\\`$\n", *text) != NULL || (unsigned char)*text < ' ' ? ' ' : *text, f);
-    fputc('"', f);
-}
-
 /* The data of a kernel's curve as $NAME: x, share. */
 static void print_data(FILE *f, const struct study *s, const struct point *first, const char *name,
                        double unit) {
@@ -434,7 +428,7 @@ static void print_curve(FILE *f, const struct study *s, const struct point *firs
             i == 0 ? "plot " : ", \\\n ", name, view_marker(i), view_dash(i), view_colour(i),
             title != NULL ? "title " : "notitle");
     if (title != NULL)
-        print_quoted(f, title);
+        script_string(f, title);
     if (s->native_why == NULL && !first->q.sibling)
         fprintf(f, ", $%s_native using 1:2 with points pt 7 ps marker*1.2 lc rgb '#000000' notitle",
                 name);
@@ -447,9 +441,9 @@ static void print_panel(FILE *f, const char *title, const char *x_title, unsigne
             "set tmargin at screen %.3f\nset title ",
             column == 0 ? 0.07 : 0.45, column == 0 ? 0.37 : 0.75, row == 0 ? 0.58 : 0.15,
             row == 0 ? 0.82 : 0.39);
-    print_quoted(f, title);
+    script_string(f, title);
     fputs(" noenhanced\nset xlabel ", f);
-    print_quoted(f, x_title);
+    script_string(f, x_title);
     fputs(" noenhanced\n", f);
 }
 
@@ -486,7 +480,7 @@ static void print_script(FILE *f, const struct study *s) {
           "set label 100 \"Limits of hardware transactions\" at screen 0.02,0.957 left noenhanced "
           "font 'sans-serif,34'\nset label 101 ",
           f);
-    print_quoted(f, label);
+    script_string(f, label);
     fputs(" at screen 0.02,0.905 left noenhanced font 'sans-serif,19' tc rgb '#B00020'\n"
           "set label 102 \"share of the tries that committed; ",
           f);

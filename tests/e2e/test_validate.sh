@@ -85,6 +85,7 @@ v=("$ALLCORES" machine validate)
 bad "an unknown profile" 'there is no profile' "${v[@]}" --profile nonsense --results "$TMP/both.json"
 bad "a results file that is not there" 'nowhere.json' "${v[@]}" --results "$TMP/nowhere.json"
 bad "--engine with --results" 'leave it out' "${v[@]}" --results "$TMP/both.json" --engine seq
+bad "--min-time with --results" 'leave it out' "${v[@]}" --results "$TMP/both.json" --min-time 1
 bad "a file in the way" 'is not a results file' "${v[@]}" --results "$TMP/both.json" --out "$TMP/make.py"
 validate --results tests/data/report-native.json
 expect_status "results of one machine only" 1
@@ -131,6 +132,7 @@ END
     expect "the curves fall where the caches end" "$PYTHON" "$TMP/check_htm.py" "$TMP/h.json"
     bad "a profile without hardware transactions" 'has no hardware transactions' "${v[@]}" --htm --profile epyc-7003 --out "$TMP/e.json"
     bad "--htm with --engine" 'no meaning with --htm' "${v[@]}" --htm --engine seq
+    bad "--htm with --min-time" 'no meaning with --htm' "${v[@]}" --htm --min-time 1
 else
     skip "the limits of hardware transactions" "no simulated machine is built"
 fi
