@@ -518,9 +518,8 @@ static void put_core(struct probe *probe) {
     put_quantity(probe, "fence", FENCE, "cycles", 30, NULL,
                  "store and atomic_thread_fence(memory_order_seq_cst) as compiled", note);
     put_quantity(probe, "pause", PAUSE, "cycles", 40, NULL, "chain of pause", "");
-    put(probe, "lead", json_integer(200), "cycles",
-        "default: a choice of the simulation, not of the machine: below the shortest wait between "
-        "threads that matters");
+    put(probe, "lead", json_integer(50), "cycles",
+        "default: a choice of the simulation, not of the machine: half a transfer of a line");
 }
 
 /* Ways near those of the real cache that give a power of two of sets. */
