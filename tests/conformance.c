@@ -5,8 +5,9 @@
  *
  * One cmocka test per test, engine with options, machine and number of threads; its name is that of
  * a cell, `zombie/norec/threads:2`.  Each runs in a child process with a time limit, so that a
- * crash or an endless wait is one failed test.  An engine whose option must stand in the
- * environment before the process starts gets a child that executes this program anew.
+ * crash or an endless wait is one failed test; simulated ones several at a time.  An engine whose
+ * option must stand in the environment before the process starts gets a child that executes this
+ * program anew.
  *
  *   conformance [FILTER...]     tests whose name contains one of the filters; all without one
  *   conformance --list          the names
@@ -135,9 +136,16 @@ static bool counters_plausible(const struct test *t, const struct cell_sample *s
 
 /* What --seed and --seeds ask for; 0: nothing. */
 static uint64_t only_seed, first_seeds;
-/* The seed that runs, for a parent that has to tell why its child is gone; 0: none.  Shared with
- * children, but not with programs that are executed anew. */
-static _Atomic uint64_t *running_seed;
+/* A test in its child process.  In memory that is shared with children, but not with programs that
+ * are executed anew. */
+struct run {
+    pid_t pid; /* 0: not started, -1: there is none to be had */
+    int in;    /* what it says */
+    _Atomic uint64_t
+        seed; /* that runs, for a parent that has to tell why its child is gone; 0: none */
+};
+static struct run *runs;     /* of each test in tests[], and one more */
+static struct run *this_run; /* of the test in this process */
 
 /* How many seeds the test wants.  Sanitizers make everything slower. */
 static uint64_t seeds_of(const struct test *t) {
@@ -165,7 +173,7 @@ static bool run_here(const struct test *t, char *why) {
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
             break; /* a slow engine: fewer seeds */
-        atomic_store(running_seed, seed);
+        atomic_store(&this_run->seed, seed);
         struct cell_request request = {
             .cell = t->cell,
             .machine = t->machine,
@@ -241,41 +249,53 @@ static _Noreturn void child(const struct test *t, int out) {
     exit(ok ? 0 : 1); /* not _exit: a leak sanitizer looks now */
 }
 
-/* Runs the test in a child process; false and the reason when it did not succeed. */
-static bool run_contained(const struct test *t, char *why, size_t why_size) {
+static void start(const struct test *t, struct run *run) {
     int fds[2];
-    why[0] = '\0';
-    if (pipe(fds) != 0) {
-        snprintf(why, why_size, "pipe: %s", strerror(errno));
-        return false;
-    }
+    *run = (struct run){.pid = -1, .in = -1};
+    if (pipe(fds) != 0)
+        return;
     fflush(NULL);
-    atomic_store(running_seed, 0);
+    run->in = fds[0];
     const pid_t pid = fork();
     if (pid == 0) {
+        this_run = run;
         close(fds[0]);
         child(t, fds[1]);
     }
+    run->pid = pid;
     close(fds[1]);
+}
+
+/* Awaits the end of a test; false and the reason when it did not succeed. */
+static bool finish(const struct test *t, struct run *run, char *why, size_t why_size) {
+    const int in = run->in;
+    const pid_t pid = run->pid;
+    why[0] = '\0';
+    if (pid < 0) {
+        snprintf(why, why_size, "no child process");
+        if (in >= 0)
+            close(in);
+        return false;
+    }
     size_t length = 0;
     ssize_t n = 0;
     char rest[256];
     do { /* keep the beginning, swallow the rest */
         const bool room = length + 1 < why_size;
-        n = read(fds[0], room ? why + length : rest, room ? why_size - 1 - length : sizeof rest);
+        n = read(in, room ? why + length : rest, room ? why_size - 1 - length : sizeof rest);
         if (n > 0 && room)
             length += (size_t)n;
     } while (n > 0 || (n < 0 && errno == EINTR));
     why[length] = '\0';
-    close(fds[0]);
+    close(in);
     int status = 0;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+    if (waitpid(pid, &status, 0) != pid) {
         snprintf(why, why_size, "no child process: %s", strerror(errno));
         return false;
     }
     if (WIFSIGNALED(status)) {
         const int number = WTERMSIG(status);
-        const uint64_t seed = atomic_load(running_seed);
+        const uint64_t seed = atomic_load(&run->seed);
         if (length == 0 && seed > 0)
             length = (size_t)snprintf(why, why_size, "seed %" PRIu64 ":", seed);
         if (number == SIGALRM)
@@ -289,10 +309,30 @@ static bool run_contained(const struct test *t, char *why, size_t why_size) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Tests in the order in which they run, NULL behind the last: those that have the machine for
+ * themselves, then the simulated ones. */
+static const struct test *order[TESTS_MAX + 1];
+
+/* A simulated test keeps one processor busy.  So the next ones are begun as well, one more than
+ * there are processors, so that none idles behind a long one. */
+static void start_simulated(const struct test *const *next) {
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    for (long i = 0; i <= processors && next[i] != NULL && next[i]->machine->simulated; i++) {
+        struct run *run = &runs[next[i] - tests];
+        if (run->pid == 0)
+            start(next[i], run);
+    }
+}
+
 static void test_cell(void **state) {
+    static const struct test *const *next = order; /* cmocka keeps the order */
     const struct test *t = *state;
+    struct run *run = &runs[t - tests];
+    start_simulated(next++);
+    if (run->pid == 0)
+        start(t, run);
     char why[1024];
-    if (!run_contained(t, why, sizeof why))
+    if (!finish(t, run, why, sizeof why))
         fail_msg("%s: %s", t->name, why);
 }
 
@@ -318,7 +358,8 @@ static void test_probes_catch_a_broken_engine(void **state) {
         params_default(t.cell->workload->params, t.args);
         params_default(t.cell->engine->options, t.options);
         char why[1024];
-        if (!run_contained(&t, why, sizeof why)) {
+        start(&t, &runs[TESTS_MAX]);
+        if (!finish(&t, &runs[TESTS_MAX], why, sizeof why)) {
             caught++;
             print_message("  %s (as it should): %s\n", t.name, why);
         } else {
@@ -581,12 +622,13 @@ static bool take_seeds(int *argc, char **argv) {
 
 int main(int argc, char **argv) {
     enumerate();
-    running_seed =
-        mmap(NULL, sizeof *running_seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (running_seed == MAP_FAILED) {
+    runs = mmap(NULL, (TESTS_MAX + 1) * sizeof *runs, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (runs == MAP_FAILED) {
         perror("conformance: mmap");
         return 1;
     }
+    this_run = &runs[TESTS_MAX];
     if (!take_seeds(&argc, argv)) {
         fprintf(stderr, "conformance: --seed and --seeds need a number from 1 to 1000000000\n");
         return 2;
@@ -607,10 +649,14 @@ int main(int argc, char **argv) {
     }
     static struct CMUnitTest unit[TESTS_MAX + 1];
     size_t n = 0;
-    for (size_t i = 0; i < test_count; i++)
-        if (wanted(tests[i].name, argc - 1, argv + 1))
-            unit[n++] = (struct CMUnitTest){
-                .name = tests[i].name, .test_func = test_cell, .initial_state = &tests[i]};
+    for (int simulated = 0; simulated < 2; simulated++)
+        for (size_t i = 0; i < test_count; i++)
+            if (tests[i].machine->simulated == simulated &&
+                wanted(tests[i].name, argc - 1, argv + 1)) {
+                order[n] = &tests[i];
+                unit[n++] = (struct CMUnitTest){
+                    .name = tests[i].name, .test_func = test_cell, .initial_state = &tests[i]};
+            }
     if (wanted("probes_catch_a_broken_engine", argc - 1, argv + 1))
         unit[n++] = (struct CMUnitTest)cmocka_unit_test(test_probes_catch_a_broken_engine);
     if (n == 0) {
