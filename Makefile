@@ -99,7 +99,9 @@ HARNESS_C := $(patsubst harness/%.c,$(B)/harness/%.o,$(sort $(wildcard harness/*
 HARNESS_CC := $(patsubst harness/%.cc,$(B)/harness/%.o,$(sort $(wildcard harness/*.cc)))
 # Named experiments: every harness/experiments/NAME.json is compiled in.
 EXPERIMENTS := $(sort $(wildcard harness/experiments/*.json))
-HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o $(B)/experiments.o
+# The claims of the talk, likewise.
+CLAIMS := $(sort $(wildcard harness/claims/*.json))
+HARNESS_OBJECTS := $(HARNESS_C) $(HARNESS_CC) $(B)/harness/buildinfo.o $(B)/experiments.o $(B)/claims.o
 HARNESS_LIBRARY := $(filter-out $(B)/harness/main.o,$(HARNESS_OBJECTS))
 # Profiles of simulated machines: every machine/profiles/NAME.json is compiled in.
 PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json)))
@@ -113,7 +115,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard test
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup bench sim plots test lint install clean test-programs lint-list FORCE
+.PHONY: all help setup bench sim claims plots test lint install clean test-programs lint-list FORCE
 
 all: $(B)/allcores ## everything
 
@@ -133,6 +135,11 @@ sim: ## the default simulated matrix at 1 to 64 cores, plots and report
 	@scripts/setup --quiet build
 	$(BUILD) all
 	@scripts/sim '$(SIM)'
+
+claims: ## the claims of the talk, judged; CLAIMS_FORM=quick: within 10 minutes
+	@scripts/setup --quiet build
+	$(BUILD) all
+	@scripts/claims $(if $(filter quick,$(CLAIMS_FORM)),--quick)
 
 plots: ## draw the newest results once more
 	@scripts/setup --quiet build
@@ -240,10 +247,18 @@ $(B)/experiments.c: FORCE scripts/embed | $(B)/tools
 	@scripts/embed experiment $(EXPERIMENTS) >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+$(B)/claims.c: FORCE scripts/embed | $(B)/tools
+	@mkdir -p $(@D)
+	@scripts/embed claim $(CLAIMS) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 $(B)/profiles.o: $(B)/profiles.c $(PROFILES) $(B)/flags
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/experiments.o: $(B)/experiments.c $(EXPERIMENTS) $(B)/flags
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+$(B)/claims.o: $(B)/claims.c $(CLAIMS) $(B)/flags
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/harness/buildinfo.o: $(B)/buildinfo.c

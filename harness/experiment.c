@@ -297,11 +297,12 @@ static bool varies_x(const struct experiment *e) {
 }
 
 static bool get_all(const struct reader *r, struct experiment *e) {
-    static const char *const keys[] = {"name",    "title",       "question",   "expect",
-                                       "machine", "repetitions", "min_time_s", "set",
-                                       "groups",  "figure",      NULL};
+    static const char *const keys[] = {
+        "name",       "title", "question", "expect", "machine",          "repetitions",
+        "min_time_s", "set",   "groups",   "figure", "quick_min_time_s", "quick_repetitions",
+        NULL};
     json_t *json = e->json;
-    double repetitions;
+    double repetitions, quick_repetitions;
     if (!is_object(r, "", json, keys) || !get_text(r, "", json, "name", NULL, &e->name) ||
         !get_text(r, "", json, "title", NULL, &e->title) ||
         !get_text(r, "", json, "question", NULL, &e->question) ||
@@ -309,12 +310,17 @@ static bool get_all(const struct reader *r, struct experiment *e) {
         !get_text(r, "", json, "machine", NULL, &e->machine) ||
         !get_number(r, "", json, "repetitions", 1, 100000, 0, &repetitions) ||
         !get_number(r, "", json, "min_time_s", 1e-6, 3600, 0, &e->min_time_s) ||
+        !get_number(r, "", json, "quick_min_time_s", 1e-6, 3600, 0, &e->quick_min_time_s) ||
+        !get_number(r, "", json, "quick_repetitions", 1, 100000, 0, &quick_repetitions) ||
         (json_object_get(json, "set") != NULL &&
          !get_list(r, "", json, "set", PLAN_OVERRIDES_MAX / 2, e->overrides, &e->override_count)))
         return false;
     if (repetitions != floor(repetitions))
         return refuse(r, "repetitions", "is %g, must be a whole number", repetitions);
+    if (quick_repetitions != floor(quick_repetitions))
+        return refuse(r, "quick_repetitions", "is %g, must be a whole number", quick_repetitions);
     e->repetitions = (unsigned)repetitions;
+    e->quick_repetitions = (unsigned)quick_repetitions;
     if (e->name[strspn(e->name, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
         return refuse(r, "name", "is '%.40s', must be of a-z, 0-9 and -", e->name);
     if (strchr(e->machine, ',') != NULL)
@@ -332,6 +338,8 @@ static bool get_all(const struct reader *r, struct experiment *e) {
             return false;
         e->groups++;
     }
+    if (json_object_get(json, "figure") == NULL)
+        return true;
     if (!get_figure(r, json_object_get(json, "figure"), e))
         return false;
     return varies_x(e) || refuse(r, "figure.x.parameter", "is varied by none of the groups");

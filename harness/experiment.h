@@ -77,14 +77,16 @@ struct experiment {
     const char *machine;
     const char *overrides[PLAN_OVERRIDES_MAX]; /* of the profile, for all cells */
     unsigned override_count;
-    unsigned repetitions; /* 0: run's default */
-    double min_time_s;    /* 0: run's default */
+    unsigned repetitions;       /* 0: run's default */
+    double min_time_s;          /* 0: run's default */
+    double quick_min_time_s;    /* of `claims --quick`; 0: as min_time_s */
+    unsigned quick_repetitions; /* likewise; 0: 6 */
     struct experiment_group group[EXPERIMENT_GROUPS_MAX];
     unsigned groups;
     struct experiment_variable x;
     struct experiment_axis x_axis;
     struct experiment_panel panel[EXPERIMENT_PANELS_MAX];
-    unsigned panels;
+    unsigned panels; /* 0: it has no figure */
 };
 
 /* Names of the experiments that are compiled in, ended by NULL, sorted. */
@@ -121,7 +123,7 @@ bool experiment_cells(const struct experiment *experiment, struct plan *plan, ch
 
 /*
  * Draws the experiment's figure of one file of the load, as STEM.gp, STEM.svg and STEM.png in the
- * folder.  False when one line on stderr has said why not.
+ * folder; nothing where it has none.  False when one line on stderr has said why not.
  */
 bool experiment_draw(const struct experiment *experiment, const struct load *load, size_t file,
                      const char *folder, const char *stem);

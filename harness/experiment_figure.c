@@ -476,6 +476,8 @@ static bool draw(const struct drawing *d, const char *folder, const char *stem) 
 
 bool experiment_draw(const struct experiment *experiment, const struct load *load, size_t file,
                      const char *folder, const char *stem) {
+    if (experiment->panels == 0)
+        return true;
     struct drawing *d = calloc(1, sizeof *d);
     if (d == NULL) {
         cli_error(NULL, "out of memory");

@@ -1,13 +1,13 @@
 /*
  * list.c - engines, workloads and machines with their options and where they can run; profiles of
- * simulated machines; experiments.
+ * simulated machines; experiments; claims.
  *
  * JSON is built first and the table is printed from it, so that both always say the same.
  */
 #include "list.h"
 
+#include "claim.h"
 #include "cli.h"
-#include "experiment.h"
 #include "runner.h"
 #include "spec.h"
 #include "suggest.h"
@@ -28,12 +28,13 @@ static const struct cli_option options[] = {
 
 static const struct cli_command command = {
     .name = "list",
-    .usage = "list [engines|workloads|machines|profiles|experiments] [--json]",
+    .usage = "list [engines|workloads|machines|profiles|experiments|claims] [--json]",
     .about = "Shows what this program can run: engines with their options, workloads with their\n"
              "parameters (both are given behind the name: counter:mode=private), machines, why\n"
              "something is not available here, profiles of simulated machines (`allcores machine\n"
-             "show PROFILE` prints one), and experiments: prepared studies for `run --experiment "
-             "NAME`.\n"
+             "show PROFILE` prints one), experiments: prepared studies for `run --experiment "
+             "NAME`,\n"
+             "and the claims of the talk that `allcores claims` judges.\n"
              "Without an argument: all of these.\n",
     .options = options,
     .more =
@@ -56,6 +57,9 @@ static const struct cli_command command = {
         "experiments have \"name\", \"title\", \"question\", \"expect\" (what one should see), "
         "\"machine\",\n"
         "\"cells\" (how many) and \"available\" (true or the reason why it cannot run).\n"
+        "claims have \"name\", \"statement\", \"source\", \"published\", \"experiments\" and "
+        "\"pending\"\n"
+        "(the capability that is missing, or null).\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
@@ -274,6 +278,28 @@ static bool put_experiments(json_t *list) {
     return true;
 }
 
+static bool put_claims(json_t *list) {
+    for (const char *const *id = claim_ids(); *id != NULL; id++) {
+        struct claim claim;
+        char why[EXPERIMENT_WHY_SIZE];
+        json_t *object = append_object(list);
+        if (object == NULL || !claim_load(*id, &claim, why, sizeof why))
+            return false;
+        const bool ok =
+            put(object, "name", json_string(claim.id)) &&
+            put(object, "statement", json_string(claim.statement)) &&
+            put(object, "source", json_string(claim.source)) &&
+            put(object, "published", json_string(claim.published)) &&
+            put(object, "experiments", json_incref(json_object_get(claim.json, "experiments"))) &&
+            put(object, "pending",
+                claim.pending != NULL ? json_string(claim.pending) : json_null());
+        claim_free(&claim);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static const char *string_of(const json_t *object, const char *key) {
@@ -330,6 +356,13 @@ static void print_experiment(const json_t *entry) {
 }
 
 static void print_entry(json_t *entry) {
+    if (string_of(entry, "published") != NULL) {
+        printf("  %s\n      %s\n      published: %s\n", string_of(entry, "name"),
+               string_of(entry, "statement"), string_of(entry, "published"));
+        if (string_of(entry, "pending") != NULL)
+            printf("      pending: %s\n", string_of(entry, "pending"));
+        return;
+    }
     if (string_of(entry, "question") != NULL) {
         print_experiment(entry);
         return;
@@ -369,25 +402,14 @@ static void print_entry(json_t *entry) {
 static const struct part {
     const char *name;
     bool (*put)(json_t *list);
-} parts[] = {{"engines", put_engines},
-             {"workloads", put_workloads},
-             {"machines", put_machines},
-             {"profiles", put_profiles_of_machines},
-             {"experiments", put_experiments}};
+} parts[] = {{"engines", put_engines},         {"workloads", put_workloads},
+             {"machines", put_machines},       {"profiles", put_profiles_of_machines},
+             {"experiments", put_experiments}, {"claims", put_claims}};
 enum { PARTS = sizeof parts / sizeof *parts };
-
-static const char *const planned_parts[] = {"claims", NULL};
 
 static int unknown_part(const char *name) {
     const char *names[PARTS + 1];
     char phrase[SPEC_WHY_SIZE];
-    for (const char *const *p = planned_parts; *p != NULL; p++)
-        if (strcmp(name, *p) == 0)
-            return cli_error(
-                command.name,
-                "%s are not built yet; there are: engines, workloads, machines, profiles, "
-                "experiments",
-                name);
     for (unsigned i = 0; i < PARTS; i++)
         names[i] = parts[i].name;
     names[PARTS] = NULL;

@@ -8,6 +8,7 @@
 #include "report_view.h"
 
 #include "cli.h"
+#include "escape.h"
 #include "runner.h"
 
 #include <errno.h>
@@ -18,26 +19,6 @@
 
 /* ---- escaping ------------------------------------------------------------------------------ */
 
-static void put_html(FILE *f, const char *s) {
-    for (; *s != '\0'; s++)
-        switch (*s) {
-        case '&':
-            fputs("&amp;", f);
-            break;
-        case '<':
-            fputs("&lt;", f);
-            break;
-        case '>':
-            fputs("&gt;", f);
-            break;
-        case '"':
-            fputs("&quot;", f);
-            break;
-        default:
-            fputc(*s, f);
-        }
-}
-
 /* A name that may be broken behind its colons, to keep a table narrow. */
 static void put_html_name(FILE *f, const char *s) {
     for (const char *colon; (colon = strchr(s, ':')) != NULL; s = colon + 1) {
@@ -47,15 +28,6 @@ static void put_html_name(FILE *f, const char *s) {
         free(part);
     }
     put_html(f, s);
-}
-
-/* Markdown: what would end a table's field or start markup gets a backslash. */
-static void put_markdown(FILE *f, const char *s) {
-    for (; *s != '\0'; s++) {
-        if (strchr("\\|<>*_`[]", *s) != NULL)
-            fputc('\\', f);
-        fputc(*s, f);
-    }
 }
 
 /* A word of a command line, quoted where a shell would read it otherwise. */

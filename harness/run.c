@@ -307,7 +307,9 @@ static int show_experiment(const struct experiment *experiment, const struct pla
     if (!ok)
         cli_error(command.name, "out of memory");
     ok = ok && load_files(&load, paths, 1) && experiment_draw(experiment, &load, 0, folder, stem);
-    if (ok)
+    if (ok && !plan->quiet && experiment->panels == 0)
+        printf("%s\n%s\n", experiment->question, experiment->expect);
+    else if (ok && !plan->quiet)
         printf("%s\n%s/%s.svg, %s/%s.png\n%s\n", experiment->question, folder, stem, folder, stem,
                experiment->expect);
     load_free(&load);

@@ -1,0 +1,278 @@
+/*
+ * claims.c - the subcommand `claims`.  See claims.h.
+ *
+ * Experiments go through `run` with --resume, each into a file of its own in the folder, so an
+ * interrupted run goes on where it was, and claims that share an experiment share its results.
+ */
+#include "claims.h"
+
+#include "cli.h"
+#include "load.h"
+#include "run.h"
+#include "runner.h"
+#include "stats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { QUICK, OUT, OPTIONS };
+enum {
+    CLAIMS_MAX = 64,
+    WHY_SIZE = EXPERIMENT_WHY_SIZE,
+    QUICK_REPETITIONS = STATS_SAMPLES_MIN /* the fewest that have an interval */
+};
+
+static const struct cli_option options[] = {
+    [QUICK] = {"quick", NULL,
+               "fewer and shorter samples: within 10 minutes on two processors;\n"
+               "intervals are wider, so more verdicts are inconclusive"},
+    [OUT] = {"out", "DIR",
+             "folder for claims.json, claims.md, index.html, the figures and the\n"
+             "results of each experiment; made when it is missing.  Results that\n"
+             "are there already are kept, and what is missing is added"},
+    [OPTIONS] = {NULL, NULL, NULL},
+};
+
+static const struct cli_command command = {
+    .name = "claims",
+    .usage = "claims [ID...] [--quick] --out DIR",
+    .about =
+        "Puts a number on each claim of the talk: runs the experiments that belong to it, on this\n"
+        "computer or on a simulated one, and applies a rule that was written before: reproduced,\n"
+        "partly, not reproduced, inconclusive (an interval straddles the rule), pending (a\n"
+        "capability is missing) or not testable (on this machine).  Without ID: all of them\n"
+        "(`allcores list claims`).\n",
+    .options = options,
+    .more =
+        "examples:\n"
+        "  allcores claims --quick --out claims\n"
+        "  allcores claims gil-flat --out gil-flat\n"
+        "\n"
+        "exit status: 0 judged, whatever the verdicts are; 1 an experiment failed, or an engine\n"
+        "other than nosync gave a wrong result; 2 wrong usage, or a folder that cannot be written\n"
+        "(one line on stderr).\n",
+    .operands_max = CLAIMS_MAX,
+};
+
+void claims_value_text(const struct claim_value *v, char *text, size_t size) {
+    if (!v->present)
+        snprintf(text, size, "-");
+    else if (v->low == v->high)
+        snprintf(text, size, "%.3g", v->value);
+    else
+        snprintf(text, size, "%.3g [%.3g, %.3g]", v->value, v->low, v->high);
+}
+
+/* ---- experiments ------------------------------------------------------------------------------
+ */
+
+/* Runs an experiment into DIR/NAME.json; what is there already is not run again. */
+static int run_experiment(const char *name, const char *folder, bool quick) {
+    struct experiment experiment;
+    char why[WHY_SIZE], shortest[32], repetitions[16];
+    if (!experiment_load(name, &experiment, why, sizeof why))
+        return cli_error(command.name, "%s", why);
+    snprintf(shortest, sizeof shortest, "%g", experiment.quick_min_time_s);
+    snprintf(repetitions, sizeof repetitions, "%u",
+             experiment.quick_repetitions > 0 ? experiment.quick_repetitions : QUICK_REPETITIONS);
+    const bool shorter = quick && experiment.quick_min_time_s > 0;
+    experiment_free(&experiment);
+    char *out = NULL;
+    if (asprintf(&out, "%s/%s.json", folder, name) < 0)
+        return cli_error(command.name, "out of memory");
+    const char *words[16] = {"run", "--experiment", name, "--quiet", "--out", out, "--resume"};
+    int count = 7;
+    if (quick) {
+        words[count++] = "--repetitions";
+        words[count++] = repetitions;
+    }
+    if (shorter) {
+        words[count++] = "--min-time";
+        words[count++] = shortest;
+    }
+    char *copies[17] = {NULL};
+    int status = EXIT_DONE;
+    for (int i = 0; i < count; i++)
+        if ((copies[i] = strdup(words[i])) == NULL)
+            status = cli_error(command.name, "out of memory");
+    if (status == EXIT_DONE)
+        status = run_main(count, copies);
+    for (int i = 0; i < count; i++)
+        free(copies[i]);
+    free(out);
+    return status;
+}
+
+/* ---- the results of one experiment --------------------------------------------------------------
+ */
+
+struct results {
+    const char *name;
+    char *path; /* which the load borrows */
+    struct load load;
+    bool loaded;
+};
+
+static bool is_chart(const char *name) { return strncmp(name, "good-chance", 11) == 0; }
+
+static bool load_results(struct results *r, const char *folder) {
+    if (asprintf(&r->path, "%s/%s.json", folder, r->name) < 0)
+        return cli_error(command.name, "out of memory"), false;
+    const char *const paths[] = {r->path};
+    r->loaded = access(r->path, R_OK) == 0 && load_files(&r->load, paths, 1);
+    bool ok = r->loaded;
+    if (ok && is_chart(r->name)) {
+        struct experiment experiment;
+        char why[WHY_SIZE];
+        ok = experiment_load(r->name, &experiment, why, sizeof why) &&
+             claims_chart(&experiment, &r->load, 0, folder, r->name);
+        experiment_free(&experiment);
+    }
+    return ok;
+}
+
+static struct results *find_results(struct results *list, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
+
+struct work {
+    struct judged_claim *claims; /* [count] */
+    size_t count;
+    struct results *results; /* [results_count], one for each experiment */
+    size_t results_count;
+};
+
+static bool choose_claims(const char *const *ids, struct work *w) {
+    char why[WHY_SIZE];
+    if (ids[0] == NULL)
+        ids = claim_ids();
+    for (; ids[w->count] != NULL; w->count++)
+        ;
+    w->claims = calloc(w->count + 1, sizeof *w->claims);
+    w->results = calloc(w->count * CLAIM_EXPERIMENTS_MAX + 1, sizeof *w->results);
+    if (w->claims == NULL || w->results == NULL)
+        return cli_error(command.name, "out of memory"), false;
+    for (size_t i = 0; i < w->count; i++) {
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(ids[k], ids[i]) == 0)
+                return cli_error(command.name, "claim %.60s is named twice", ids[i]), false;
+        struct claim *c = &w->claims[i].claim;
+        if (!claim_load(ids[i], c, why, sizeof why))
+            return cli_error(command.name, "%s", why), false;
+        for (unsigned e = 0; e < c->experiments_count; e++)
+            if (find_results(w->results, w->results_count, c->experiments[e]) == NULL)
+                w->results[w->results_count++].name = c->experiments[e];
+    }
+    return true;
+}
+
+/* Runs what is missing.  EXIT_DONE, EXIT_FAILED (a result failed, the others are there), or a
+ * status to stop with. */
+static int run_all(const struct work *w, const char *folder, bool quick) {
+    int worst = EXIT_DONE;
+    for (size_t i = 0; i < w->results_count; i++) {
+        fprintf(stderr, "allcores claims: experiment %zu of %zu: %s\n", i + 1, w->results_count,
+                w->results[i].name);
+        const int status = run_experiment(w->results[i].name, folder, quick);
+        if (status != EXIT_DONE && status != EXIT_FAILED)
+            return status;
+        if (status == EXIT_FAILED)
+            worst = EXIT_FAILED;
+    }
+    return worst;
+}
+
+static void judge_all(struct work *w) {
+    for (size_t i = 0; i < w->count; i++) {
+        struct judged_claim *j = &w->claims[i];
+        for (unsigned q = 0; q < j->claim.quantities; q++) {
+            const struct claim_quantity *quantity = &j->claim.quantity[q];
+            const struct results *r =
+                find_results(w->results, w->results_count, quantity->experiment);
+            if (r != NULL && r->loaded)
+                claim_measure(quantity, &r->load, &j->values[q]);
+            else
+                snprintf(j->values[q].why, sizeof j->values[q].why,
+                         "experiment %s has no results: nothing of it could run",
+                         quantity->experiment);
+        }
+        j->verdict = claim_judge(&j->claim, j->values);
+        const struct results *r = j->claim.figure != NULL
+                                      ? find_results(w->results, w->results_count, j->claim.figure)
+                                      : NULL;
+        j->figure = r != NULL && r->loaded ? j->claim.figure : NULL;
+    }
+}
+
+static void print_summary(const struct work *w, const char *folder) {
+    for (size_t i = 0; i < w->count; i++) {
+        const struct judged_claim *j = &w->claims[i];
+        printf("%-22s%s%s\n", j->claim.id, claim_verdict_names[j->verdict],
+               j->claim.pending != NULL && j->verdict != CLAIM_PENDING ? " (a part is pending)"
+                                                                       : "");
+        for (unsigned q = 0; q < j->claim.quantities; q++) {
+            char text[96];
+            const struct claim_value *v = &j->values[q];
+            claims_value_text(v, text, sizeof text);
+            printf("    %-58s %s; %s\n", j->claim.quantity[q].name, text,
+                   v->present ? v->machine : v->why);
+        }
+        if (j->claim.pending != NULL)
+            printf("    pending: %s\n", j->claim.pending);
+    }
+    printf("%s/index.html, %s/claims.md, %s/claims.json\n", folder, folder, folder);
+}
+
+static int run_claims(const char *const *ids, const char *folder, bool quick) {
+    struct work w = {.count = 0};
+    int status = EXIT_BAD_INPUT;
+    if (!choose_claims(ids, &w))
+        goto done;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        cli_error(command.name, "--out %s: %s; must be a folder that can be written", folder,
+                  strerror(errno));
+        goto done;
+    }
+    status = run_all(&w, folder, quick);
+    if (status != EXIT_DONE && status != EXIT_FAILED)
+        goto done;
+    const json_t *context = NULL;
+    for (size_t i = 0; i < w.results_count; i++)
+        if (load_results(&w.results[i], folder) && context == NULL)
+            context = w.results[i].load.files[0].context;
+    judge_all(&w);
+    if (!claims_write(w.claims, w.count, context, quick, folder))
+        status = EXIT_BAD_INPUT;
+    else
+        print_summary(&w, folder);
+done:
+    for (size_t i = 0; i < w.results_count; i++) {
+        load_free(&w.results[i].load);
+        free(w.results[i].path);
+    }
+    for (size_t i = 0; w.claims != NULL && i < w.count; i++)
+        claim_free(&w.claims[i].claim);
+    free(w.results);
+    free(w.claims);
+    return status;
+}
+
+int claims_main(int argc, char **argv) {
+    const char *values[OPTIONS], *ids[CLAIMS_MAX + 1] = {NULL};
+    int status;
+    if (!cli_parse(&command, argc, argv, values, ids, &status))
+        return status;
+    if (values[OUT] == NULL || values[OUT][0] == '\0')
+        return cli_error(command.name, "--out DIR is missing: the folder for what is found");
+    return run_claims(ids, values[OUT], values[QUICK] != NULL);
+}

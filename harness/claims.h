@@ -1,0 +1,38 @@
+/*
+ * claims.h - the subcommand `claims`: from the claims' data to experiments, figures and verdicts.
+ */
+#ifndef ALLCORES_CLAIMS_H
+#define ALLCORES_CLAIMS_H
+
+#include "claim.h"
+
+/* argv[0] is the subcommand's name.  Returns an exit status (runner.h). */
+int claims_main(int argc, char **argv);
+
+/* A claim with what was found; values[] is parallel to claim.quantity[]. */
+struct judged_claim {
+    struct claim claim;
+    struct claim_value values[CLAIM_QUANTITIES_MAX];
+    enum claim_verdict verdict;
+    const char *figure; /* file name without .svg, beside the page; NULL: none */
+};
+
+/* "2.45 [2.31, 2.60]", a count without an interval, or "-". */
+void claims_value_text(const struct claim_value *value, char *text, size_t size);
+
+/* claims.json, claims.md and index.html in the folder, whole or not at all each.  `context`: the
+ * environment, as in results files (borrowed, may be NULL).  False when one line on stderr has said
+ * why not. */
+bool claims_write(const struct judged_claim *claims, size_t count, const json_t *context,
+                  bool quick, const char *folder);
+
+/*
+ * The signature picture: speed-up over the GIL on one thread against the probability of conflict, a
+ * column of panels for each size of transaction and a row for each number of threads among the
+ * cells of workload txsize; the line at 1, below which an engine is not worth it, and a mark where
+ * its curve crosses that line.  Draws STEM.gp, STEM.svg, STEM.png in the folder.
+ */
+bool claims_chart(const struct experiment *experiment, const struct load *load, size_t file,
+                  const char *folder, const char *stem);
+
+#endif
