@@ -62,7 +62,7 @@ void claims_value_text(const struct claim_value *v, char *text, size_t size) {
     if (!v->present)
         snprintf(text, size, "-");
     else if (v->low == v->high)
-        snprintf(text, size, "%.3g", v->value);
+        snprintf(text, size, v->value >= 1000 ? "%.0f" : "%.3g", v->value);
     else
         snprintf(text, size, "%.3g [%.3g, %.3g]", v->value, v->low, v->high);
 }
@@ -247,9 +247,12 @@ static int run_claims(const char *const *ids, const char *folder, bool quick) {
     if (status != EXIT_DONE && status != EXIT_FAILED)
         goto done;
     const json_t *context = NULL;
-    for (size_t i = 0; i < w.results_count; i++)
-        if (load_results(&w.results[i], folder) && context == NULL)
+    for (size_t i = 0; i < w.results_count; i++) {
+        if (!load_results(&w.results[i], folder) && status == EXIT_DONE)
+            status = EXIT_FAILED;
+        if (w.results[i].loaded && context == NULL)
             context = w.results[i].load.files[0].context;
+    }
     judge_all(&w);
     if (!claims_write(w.claims, w.count, context, quick, folder))
         status = EXIT_BAD_INPUT;

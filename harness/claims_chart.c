@@ -100,10 +100,10 @@ static void add_cell(struct chart *c, const struct load_cell *cell) {
     c->hypothetical = cell->hypothetical;
 }
 
-/* Where a curve that begins above 1 falls below it, on straight lines between the points as they
- * are drawn; 0: nowhere. */
+/* Where a curve that begins well above 1 falls below it, on straight lines between the points as
+ * they are drawn; 0: nowhere. */
 static double crossing(const struct curve *curve) {
-    for (unsigned i = 1; i < curve->count; i++) {
+    for (unsigned i = 1; i < curve->count && curve->point[0].speedup > 1.1; i++) {
         const struct point *a = &curve->point[i - 1], *b = &curve->point[i];
         if (a->speedup >= 1 && b->speedup < 1)
             return exp(log(a->conflict) + log(b->conflict / a->conflict) * log(a->speedup) /
@@ -113,7 +113,7 @@ static double crossing(const struct curve *curve) {
 }
 
 static void put_panel(FILE *f, const struct chart *c, unsigned row, unsigned column) {
-    const double left = 0.085, right = 0.80, top = 0.815, bottom = 0.135, gap = 0.018;
+    const double left = 0.085, right = 0.80, top = 0.815, bottom = 0.165, gap = 0.018;
     const double width = (right - left - gap * (c->columns - 1)) / c->columns;
     const double height = (top - bottom - gap * (c->rows - 1)) / c->rows;
     const double x = left + column * (width + gap), y = top - row * (height + gap) - height;
@@ -124,9 +124,9 @@ static void put_panel(FILE *f, const struct chart *c, unsigned row, unsigned col
     script_ticks(f, "x", c->x.low, c->x.high, true, 4);
     script_ticks(f, "y", c->y.low, c->y.high, true, 5);
     if (row + 1 < c->rows)
-        fputs("set format x ''\n", f);
+        fputs("unset xtics\n", f);
     if (column > 0)
-        fputs("set format y ''\n", f);
+        fputs("unset ytics\n", f);
     /* Below the line it is not worth it. */
     fprintf(
         f, "set object 1 rectangle from graph 0,graph 0 to graph 1,first 1 behind fc rgb '#EEEEEE' "
@@ -134,7 +134,8 @@ static void put_panel(FILE *f, const struct chart *c, unsigned row, unsigned col
            "set arrow 1 from graph 0,first 1 to graph 1,first 1 nohead lw 2.5 lc rgb '#B00020'\n");
     if (row == 0) {
         const struct size *s = &c->size[column];
-        snprintf(text, sizeof text, "%g reads, %g writes", s->reads, s->writes);
+        snprintf(text, sizeof text, "%g reads, %g write%s", s->reads, s->writes,
+                 s->writes == 1 ? "" : "s");
         script_label(f, text, "screen", x + width / 2, top + 0.022, "center",
                      script_fit(text, SCRIPT_TEXT_PX, width), "#000000", true);
     }
@@ -172,10 +173,8 @@ static void put_panel(FILE *f, const struct chart *c, unsigned row, unsigned col
             fprintf(f, "$x%u using 1:2 with points pt 2 lw 4 ps 2.2*marker lc rgb '%s', \\\n", e,
                     view_colour(e));
     }
-    fputs(
-        "-1e9 with lines\nunset label\nunset arrow\nunset object\nunset grid\nunset logscale\nset "
-        "format x\nset format y\n",
-        f);
+    fputs("-1e9 with lines\nunset label\nunset arrow\nunset object\nunset grid\nunset logscale\n",
+          f);
 }
 
 static void put_legend(FILE *f, const struct chart *c) {
@@ -199,6 +198,8 @@ static void put_legend(FILE *f, const struct chart *c) {
 
 static bool draw(const struct experiment *e, const struct chart *c, const char *folder,
                  const char *stem) {
+    static const char axis[] =
+        "probability that an access goes to the objects that all threads share";
     char *name;
     FILE *f = script_open(stem, folder, &name);
     if (f == NULL)
@@ -207,8 +208,8 @@ static bool draw(const struct experiment *e, const struct chart *c, const char *
                 "Speed-up over the GIL on one thread; markers: medians with 95 % intervals",
                 c->host->label, c->host->simulated);
     put_legend(f, c);
-    script_label(f, e->x_axis.label, "screen", 0.4425, 0.078, "center",
-                 script_fit(e->x_axis.label, SCRIPT_TEXT_PX, 0.7), "#333333", false);
+    script_label(f, axis, "screen", 0.4425, 0.095, "center", script_fit(axis, SCRIPT_TEXT_PX, 0.7),
+                 "#333333", false);
     script_page_end(f);
     for (unsigned row = 0; row < c->rows; row++)
         for (unsigned column = 0; column < c->columns; column++)
