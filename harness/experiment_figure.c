@@ -251,6 +251,39 @@ static bool add_points(struct drawing *d, unsigned panel) {
     return true;
 }
 
+/* Does a name NAME:k=v:k=v have this part (`n` characters, no colon in them)? */
+static bool has_part(const char *name, const char *part, size_t n) {
+    for (const char *p = name;; p += strcspn(p, ":") + 1) {
+        if (strcspn(p, ":") == n && strncmp(p, part, n) == 0)
+            return true;
+        if (p[strcspn(p, ":")] == '\0')
+            return false;
+    }
+}
+
+/* Is it a part of this name of every curve? */
+static bool is_common(const struct drawing *d, unsigned name, const char *part, size_t n) {
+    for (unsigned i = 0; i < d->curves; i++)
+        if (!has_part(d->curve[i].name[name], part, n))
+            return false;
+    return true;
+}
+
+/* The parts of a curve's workload that others do not have; the first one where all are common. */
+static void distinct_parts(const struct drawing *d, const char *name, char text[TEXT_SIZE]) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (const char *p = name; *p != '\0';
+         p += p[strcspn(p, ":")] == ':' ? strcspn(p, ":") + 1 : strcspn(p, ":")) {
+        const size_t n = strcspn(p, ":");
+        if (!is_common(d, NAME_WORKLOAD, p, n) && used < TEXT_SIZE)
+            used += (size_t)snprintf(text + used, TEXT_SIZE - used, "%s%.*s", used > 0 ? ":" : "",
+                                     (int)n, p);
+    }
+    if (used == 0)
+        snprintf(text, TEXT_SIZE, "%.*s", (int)strcspn(name, ":"), name);
+}
+
 /* Labels say what differs between curves, and the engine in any case. */
 static void make_labels(struct drawing *d) {
     for (unsigned n = 0; n < NAMES; n++) {
@@ -260,11 +293,15 @@ static void make_labels(struct drawing *d) {
     }
     for (unsigned i = 0; i < d->curves; i++) {
         struct curve *curve = &d->curve[i];
+        char workload[TEXT_SIZE];
         size_t used = 0;
-        for (unsigned n = 0; n < NAMES && used < TEXT_SIZE; n++)
-            if (d->shown[n] && curve->name[n][0] != '\0')
+        distinct_parts(d, curve->name[NAME_WORKLOAD], workload);
+        for (unsigned n = 0; n < NAMES && used < TEXT_SIZE; n++) {
+            const char *name = n == NAME_WORKLOAD ? workload : curve->name[n];
+            if (d->shown[n] && name[0] != '\0')
                 used += (size_t)snprintf(curve->label + used, TEXT_SIZE - used, "%s%.120s",
-                                         used > 0 ? ", " : "", curve->name[n]);
+                                         used > 0 ? ", " : "", name);
+        }
     }
 }
 

@@ -58,7 +58,7 @@ refused 'subcommand' worke
 refused 'did you mean --version?' --verison
 refused 'did you mean --help?' --hlep
 refused 'unknown option' -x
-for planned in compare conflicts claims check; do
+for planned in compare conflicts check; do
     refused "$planned is not built yet" "$planned"
 done
 refused 'unknown subcommand' $'two\nlines'
@@ -79,7 +79,7 @@ run "$ALLCORES" run --help
 cp "$OUT" "$TMP"/help
 run "$ALLCORES" --help
 cat "$OUT" >>"$TMP"/help
-for planned in compare --conflicts claims --strict '  check' worker; do
+for planned in compare --conflicts --strict '  check' worker; do
     if grep -qF -- "$planned" "$TMP"/help; then
         fail "help is silent about $planned" "$(grep -F -- "$planned" "$TMP"/help)"
     else
@@ -101,7 +101,6 @@ refused 'unexpected argument' list engines workloads
 refused 'did you mean --json?' list --jsno
 refused '--json takes no value' list --json=yes
 refused '--json is given twice' list --json --json
-refused 'claims are not built yet' list claims
 run "$ALLCORES" list workloads
 expect 'list of one part shows that part only' test "$(grep -cxE 'engines|workloads|machines|profiles|experiments' "$OUT")" -eq 1
 if "$ALLCORES" list >/dev/full 2>"$ERR"; then

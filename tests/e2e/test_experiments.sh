@@ -107,7 +107,7 @@ for c in cells:
         assert c["slowdown"]["baseline"].endswith(":" + size), c["slowdown"]
 END
     expect_in 'a hypothetical machine is called so' l1.svg 'hypothetical-64 \(hypothetical machine\), with pause=70'
-    expect_in 'a curve is named by what tells it apart' l1.gp 'norec, 1 thread, txsize:objects=64:reads=8'
+    expect_in 'a curve is named by what tells it apart' l1.gp 'norec, 1 thread, reads=8'
     sed -i 's/"of": "set.l1.size", "values"/"of": "set.l1.size", "value"/' harness/experiments/l1-sweep.json
     run make -s build/allcores
     bad 'a mistake in it is told with its place' 'experiment l1-sweep: groups\[0\].sweep\[0\]: unknown key .value.' \

@@ -1,0 +1,70 @@
+#!/bin/bash
+# Claims: listed, judged by their experiments, resumed, written; and a wrong engine turns a verdict.
+# shellcheck source=lib.sh
+source "$(dirname "$0")/lib.sh"
+
+# ---- list --------------------------------------------------------------------------------------
+
+run "$ALLCORES" list claims
+expect_status 'list claims' 0
+expect_in 'names one' "$OUT" '^  gil-flat$'
+expect_in 'says what was published' "$OUT" '^      published: '
+expect_in 'and what is pending' "$OUT" '^      pending: '
+run "$ALLCORES" list claims --json
+expect 'JSON: every key' "$PYTHON" - "$OUT" <<'END'
+import json, sys
+for c in json.load(open(sys.argv[1]))["claims"]:
+    assert set(c) == {"name", "statement", "source", "published", "experiments", "pending"}, c
+END
+
+# ---- refusals ----------------------------------------------------------------------------------
+
+bad 'an unknown claim is refused with the nearest' 'did you mean gil-flat\?' "$ALLCORES" claims gil-falt --out "$TMP/no"
+bad 'a claim that is named twice is refused' 'gil-flat is named twice' "$ALLCORES" claims gil-flat gil-flat --out "$TMP/no"
+bad 'a folder is needed' '--out DIR is missing' "$ALLCORES" claims gil-flat
+bad 'a folder that cannot be made is told' '--out /proc/no/where: ' "$ALLCORES" claims no-gil-today --out /proc/no/where
+expect 'nothing was made' test ! -e "$TMP/no"
+
+# ---- one claim ---------------------------------------------------------------------------------
+
+run "$ALLCORES" claims no-gil-today htm-length --quick --out "$TMP/claims"
+expect_status 'two claims are judged' 0
+expect_in 'one is pending' "$OUT" '^no-gil-today +pending$'
+expect_in 'every figure says which machine it comes from' "$OUT" 'length 1 over length 16 .*\]; simulated: i7-4770$'
+for file in claims.json claims.md index.html htm-length.json htm-length.svg htm-length.png; do
+    expect "$file is there" test -s "$TMP/claims/$file"
+done
+expect 'the JSON has what it should' "$PYTHON" - "$TMP/claims/claims.json" <<'END'
+import json, sys
+root = json.load(open(sys.argv[1]))
+assert root["quick"] is True and root["context"]["compiler"], root
+for c in root["claims"]:
+    for key in ("id", "statement", "source", "published", "measured", "machine", "verdict", "false_if", "explanation"):
+        assert key in c, key
+    for m in c["measured"]:
+        assert m["interval"][0] <= m["value"] <= m["interval"][1], m
+END
+expect_in 'the page names the simulated machine' "$TMP/claims/index.html" 'simulated: i7-4770'
+cp "$TMP/claims/claims.json" "$TMP/first.json"
+run "$ALLCORES" claims no-gil-today htm-length --quick --out "$TMP/claims"
+expect_status 'again: nothing is measured' 0
+expect 'and the verdicts are the same' cmp "$TMP/first.json" "$TMP/claims/claims.json"
+
+# ---- a wrong engine turns the verdict ----------------------------------------------------------
+
+# The results of a norec whose conflict detection is gone, as far as results go: a run that failed.
+run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
+expect_status 'plain threads are caught' 0
+expect_in 'and nothing else' "$OUT" '^always-correct +reproduced$'
+"$PYTHON" - "$TMP/correct/always-correct.json" <<'END'
+import json, sys
+root = json.load(open(sys.argv[1]))
+for c in root["cells"]:
+    if c["engine"] == "norec" and c["workload"] == "counter":
+        c["verify_failed"] = 1
+json.dump(root, open(sys.argv[1], "w"))
+END
+run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
+expect_in 'a wrong result of norec is no longer "always correct"' "$OUT" '^always-correct +partly$'
+
+finish
