@@ -32,7 +32,7 @@ WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wpointer
 # One compiler and one set of flags for all engines, or a comparison would be confounded.
 COMMON_FLAGS := $(OPT) -g -fno-omit-frame-pointer -D_GNU_SOURCE -Iengines -Imachine -Iworkloads
 CFLAGS_ALL := -std=gnu17 $(COMMON_FLAGS) $(WARN)
-LDLIBS := -lbenchmark -ljansson -lhwloc -lm -lpthread -lstdc++
+LDLIBS := -lbenchmark -ljansson -lhwloc -ldw -lm -lpthread -lstdc++
 LDFLAGS :=
 ifneq ($(SAN),)
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -Wno-null-dereference
@@ -92,6 +92,9 @@ conformance_objects = $(patsubst %,$(B)/cells/$(1)__$(2)/conformance/%.o,$(CONFO
 
 ENGINE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call engine_objects,$(g),$(m))))
 WORKLOAD_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call workload_objects,$(g),$(m))))
+# Programs of `allcores check`, on machines that can explore schedules: every harness/check/NAME.c.
+CHECKS := $(patsubst harness/check/%.c,%,$(sort $(wildcard harness/check/*.c)))
+CHECK_OBJECTS := $(foreach m,$(filter sim,$(MACHINES)),$(foreach g,$(call groups_on,$(m)),$(patsubst %,$(B)/cells/$(g)__$(m)/check/%.o,$(CHECKS))))
 CONFORMANCE_OBJECTS := $(foreach m,$(MACHINES),$(foreach g,$(call groups_on,$(m)),$(call conformance_objects,$(g),$(m))))
 MACHINE_OBJECTS := $(MACHINE_FILES:%.c=$(B)/%.o)
 
@@ -108,14 +111,14 @@ PROFILES := $(filter-out %.schema.json,$(sort $(wildcard machine/profiles/*.json
 MACHINE_OBJECTS += $(B)/profiles.o
 
 # Linked as objects: an archive would drop those of which only the registry section is wanted.
-MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(MACHINE_OBJECTS)
+MATRIX := $(ENGINE_OBJECTS) $(WORKLOAD_OBJECTS) $(CHECK_OBJECTS) $(MACHINE_OBJECTS)
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
 # ---- targets ---------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup bench sim claims plots test lint install clean test-programs lint-list FORCE
+.PHONY: all help setup bench sim claims plots test lint install clean test-programs lint-list mutants check-long FORCE
 
 all: $(B)/allcores ## everything
 
@@ -218,6 +221,27 @@ $(B)/tests/inflation: $(B)/tests/driver/inflation.o $(HARNESS_LIBRARY) $(MATRIX)
 $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRIX) $(B)/linked
 	$(link) -lcmocka
 
+# ---- mutants ---------------------------------------------------------------------------------
+
+# Each tests/mutants/GROUP.NAME.patch is a seeded bug in the sources of an engine or container.  Its program
+# holds the harness and the patched cells of this group alone (containers and lib/reclaim.h: norec's) on
+# machine sim; tests/mutants/run asks `check` to find the bug.
+MUTANTS := $(patsubst tests/mutants/%.patch,%,$(sort $(wildcard tests/mutants/*.patch)))
+MUTANT_SOURCES := $(wildcard engines/*.h engines/*/*.[ch] machine/*.h workloads/null.c workloads/lib/*.h harness/check/*.[ch])
+mutant_group = $(patsubst containers,norec,$(patsubst reclaim,norec,$(firstword $(subst ., ,$(1)))))
+define mutant_rules
+$(B)/mutants/$(1)/cells: tests/mutants/$(1).patch tests/mutants/build $(MUTANT_SOURCES) $(call engine_objects,$(2),sim) $(B)/cells/$(2)__sim/workload/null.o $(CHECKS:%=$(B)/cells/$(2)__sim/check/%.o)
+	@tests/mutants/build $$< $(2) $(ENGINE_$(2)) $$(@D) $(B)/cells/$(2)__sim '$(HOOKED_ON_sim)' $$(CC) $$(CFLAGS_ALL) -Wno-unused $$(CELL_FLAGS_$(2)) $(CELL_FLAGS_ON_sim) -DTM_ENGINE=$(ENGINE_$(2)) -DTM_MACHINE=sim
+	@touch $$@
+$(B)/mutants/$(1)/allcores: $(B)/mutants/$(1)/cells $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(B)/linked
+	@$(CXX) $(LDFLAGS) -o $$@ $(B)/mutants/$(1)/*.o $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(LDLIBS)
+endef
+$(foreach m,$(MUTANTS),$(eval $(call mutant_rules,$(m),$(call mutant_group,$(m)))))
+mutants: $(MUTANTS:%=$(B)/mutants/%/allcores)
+
+check-long: all ## correctness by schedule exploration, an hour; then all mutants
+	@tests/mutants/long
+
 # ---- compilation -----------------------------------------------------------------------------
 
 # Once a build folder: what is missing is told by name before a compiler complains about it.
@@ -301,6 +325,8 @@ define cell_rules
 $(B)/cells/$(1)__$(2)/engine/%.o: engines/$(ENGINE_$(1))/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))
 $(B)/cells/$(1)__$(2)/workload/%.o: workloads/%.c $(B)/flags scripts/qualify
+$(call cell_compile,$(1),$(2))
+$(B)/cells/$(1)__$(2)/check/%.o: harness/check/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))
 $(B)/cells/$(1)__$(2)/conformance/%.o: tests/conformance/%.c $(B)/flags scripts/qualify
 $(call cell_compile,$(1),$(2))

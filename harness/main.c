@@ -3,6 +3,7 @@
  * process with a status.
  */
 #include "buildinfo.h"
+#include "check.h"
 #include "claims.h"
 #include "cli.h"
 #include "list.h"
@@ -26,12 +27,13 @@ static const struct subcommand {
     {"machine", "show profiles of simulated machines", machine_main},
     {"report", "draw plots and tables from results files", report_main},
     {"claims", "judge the claims of the talk by their experiments", claims_main},
+    {"check", "explore schedules: is every execution of every engine correct?", check_main},
     {"worker", NULL, worker_main}, /* a child process of `run` */
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 
 /* Of later versions. */
-static const char *const planned[] = {"compare", "conflicts", "check", NULL};
+static const char *const planned[] = {"compare", "conflicts", NULL};
 
 static int help(void) {
     printf("usage: allcores SUBCOMMAND [options]\n"

@@ -59,6 +59,16 @@ void *machine_alloc_aligned(size_t bytes, size_t align);
 /* Both kinds go back here; NULL is allowed. */
 void machine_free(void *p);
 
+/*
+ * How many things to collect before they are worked off, where `usual` is best for speed: `usual`,
+ * or fewer on a machine that explores schedules, so that small programs get there.
+ */
+#ifdef TM_SIMULATED
+unsigned machine_batch(unsigned usual);
+#else
+static inline unsigned machine_batch(unsigned usual) { return usual; }
+#endif
+
 /* ---- pages (memory that is mapped at several addresses) ---------------------------------------
  */
 
@@ -182,6 +192,8 @@ void machine_close(int fd);
 
 /* ---- the machine as the harness sees it ---------------------------------------------------- */
 
+struct machine_explorer; /* explore.h */
+
 struct machine_thread; /* one running thread, owned by the machine from spawn to join */
 
 /* A profile of a simulated machine. */
@@ -290,6 +302,7 @@ struct machine {
     uint64_t (*resident_bytes)(void);
     /* Between open and close. */
     void (*counters)(struct machine_counters *counters);
+    const struct machine_explorer *explorer; /* schedule exploration (explore.h) */
 };
 
 /* Machines register here: TM_REGISTER(tm_machines, struct machine, name). */

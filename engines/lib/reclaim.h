@@ -61,6 +61,7 @@ struct tm_reclaim {
     _Alignas(64) _Atomic uint64_t epoch; /* read by all; incremented by whoever seals a batch */
     struct tm_reclaim_slot *slots;       /* [slot_count], constant between start and stop */
     unsigned slot_count;
+    unsigned batch; /* objects that fill a batch; constant between start and stop */
     /* Batches of threads that have left: pushed by compare-and-swap, taken by stop only. */
     _Atomic(struct tm_reclaim_batch *) orphans;
 };
@@ -78,6 +79,7 @@ struct tm_reclaim_thread {
 static inline bool tm_reclaim_start(unsigned threads) {
     tm_reclaim.slots = machine_alloc_aligned(threads * sizeof *tm_reclaim.slots, 64);
     tm_reclaim.slot_count = threads;
+    tm_reclaim.batch = machine_batch(TM_RECLAIM_BATCH);
     atomic_store_explicit(&tm_reclaim.epoch, 1, memory_order_relaxed);
     atomic_store_explicit(&tm_reclaim.orphans, NULL, memory_order_relaxed);
     return tm_reclaim.slots != NULL;
@@ -193,7 +195,7 @@ static inline void tm_reclaim_retire(struct tm_reclaim_thread *t, void *object) 
         t->filling->count = 0;
     }
     t->filling->object[t->filling->count++] = object;
-    if (t->filling->count == TM_RECLAIM_BATCH)
+    if (t->filling->count == tm_reclaim.batch)
         tm_reclaim_seal(t);
 }
 

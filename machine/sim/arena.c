@@ -198,9 +198,17 @@ static void *allocate(size_t bytes, size_t align) {
     return p;
 }
 
-void *machine_alloc(size_t bytes) { return allocate(bytes, 16); }
+void *machine_alloc(size_t bytes) {
+    if (sim_exploring)
+        return sim_explore_alloc(bytes, 16, __builtin_return_address(0));
+    return allocate(bytes, 16);
+}
 
 void *machine_alloc_aligned(size_t bytes, size_t align) {
+    if (sim_exploring) {
+        void *zeroed = sim_explore_alloc(bytes, align, __builtin_return_address(0));
+        return zeroed == NULL ? NULL : memset(zeroed, 0, bytes);
+    }
     void *p = allocate(bytes, align);
     if (p == NULL)
         return NULL;
@@ -212,6 +220,11 @@ void *machine_alloc_aligned(size_t bytes, size_t align) {
 void machine_free(void *p) {
     if (p == NULL)
         return;
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_free(p);
+        return;
+    }
     struct sim_cpu *c = sim_cpu_now;
     sim_instructions(c, FREE_INSTRUCTIONS);
     sim_access(c, (uintptr_t)p - HEADER, HEADER, SIM_WRITE);

@@ -118,6 +118,9 @@ HOT void __sanitizer_cov_trace_pc(void) {
 
 /* ---- plain accesses ------------------------------------------------------------------------- */
 
+/* Slow paths: which instruction of the program it is about. */
+#define HERE() ((void)(sim_explore_pc = __builtin_return_address(0)))
+
 /* When the address of a load is known, ticks.  `p`: as the program has it. */
 static inline __attribute__((always_inline)) uint64_t address_known(struct sim_cpu *c,
                                                                     const volatile void *p) {
@@ -150,7 +153,7 @@ static __attribute__((noinline)) void touch_slowly(const volatile void *p, size_
                                                    enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
     const uintptr_t address = linear(c, p);
-    if (right == SIM_WRITE || c->dummy) {
+    if (right == SIM_WRITE || c->dummy || sim_exploring) {
         (void)sim_access(c, address, bytes, right);
         return;
     }
@@ -172,6 +175,7 @@ static inline __attribute__((always_inline)) void touch(const volatile void *p, 
         c->clock += c->l1_ticks;
         return;
     }
+    HERE();
     touch_slowly(p, bytes, right);
 }
 
@@ -183,8 +187,10 @@ static inline __attribute__((always_inline)) void touch_any(const volatile void 
     const unsigned shift = c->port->line_shift;
     if (__builtin_expect(address >> shift == (address + bytes - 1) >> shift, 1))
         touch(p, bytes, right);
-    else
+    else {
+        HERE();
         sim_access(c, address, bytes, right);
+    }
 }
 
 #define PLAIN(bytes)                                                                               \
@@ -222,6 +228,7 @@ void __tsan_func_exit(void) {}
 #define FETCH(bits, type, operation)                                                               \
     type __tsan_atomic##bits##_fetch_##operation(volatile type *p, type v, int order) {            \
         (void)order;                                                                               \
+        HERE();                                                                                    \
         p = LINEAR(p);                                                                             \
         sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_fetch_##operation(p, v, __ATOMIC_RELAXED);                                 \
@@ -230,6 +237,7 @@ void __tsan_func_exit(void) {}
     int __tsan_atomic##bits##_compare_exchange_##strength(volatile type *p, type *expected,        \
                                                           type v, int order, int failure) {        \
         (void)order, (void)failure;                                                                \
+        HERE();                                                                                    \
         p = LINEAR(p);                                                                             \
         sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_RELAXED,                \
@@ -243,6 +251,7 @@ void __tsan_func_exit(void) {}
         return __atomic_load_n(p, __ATOMIC_RELAXED);                                               \
     }                                                                                              \
     HOT void __tsan_atomic##bits##_store(volatile type *p, type v, int order) {                    \
+        HERE();                                                                                    \
         p = LINEAR(p);                                                                             \
         if (order == __ATOMIC_SEQ_CST)                                                             \
             sim_locked((uintptr_t)p, sizeof(type));                                                \
@@ -252,6 +261,7 @@ void __tsan_func_exit(void) {}
     }                                                                                              \
     type __tsan_atomic##bits##_exchange(volatile type *p, type v, int order) {                     \
         (void)order;                                                                               \
+        HERE();                                                                                    \
         p = LINEAR(p);                                                                             \
         sim_locked((uintptr_t)p, sizeof(type));                                                    \
         return __atomic_exchange_n(p, v, __ATOMIC_RELAXED);                                        \
@@ -267,6 +277,7 @@ void __tsan_func_exit(void) {}
     type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v,       \
                                                     int order, int failure) {                      \
         (void)order, (void)failure;                                                                \
+        HERE();                                                                                    \
         p = LINEAR(p);                                                                             \
         sim_locked((uintptr_t)p, sizeof(type));                                                    \
         __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);   \
@@ -278,6 +289,7 @@ ATOMIC(32, uint32_t)
 ATOMIC(64, uint64_t)
 
 void __tsan_atomic_thread_fence(int order) {
+    HERE();
     if (order == __ATOMIC_SEQ_CST)
         sim_fence();
 }
@@ -313,16 +325,19 @@ size_t sim_strlen(const char *s);
 int sim_strcmp(const char *a, const char *b);
 
 void *sim_memcpy(void *to, const void *from, size_t bytes) {
+    HERE();
     charge(from, to, bytes);
     return memcpy(to, from, bytes);
 }
 
 void *sim_memmove(void *to, const void *from, size_t bytes) {
+    HERE();
     charge(from, to, bytes);
     return memmove(to, from, bytes);
 }
 
 void *sim_memset(void *to, int byte, size_t bytes) {
+    HERE();
     charge(NULL, to, bytes);
     return memset(to, byte, bytes);
 }
@@ -345,6 +360,7 @@ static void charge_both(const void *a, size_t a_bytes, const void *b, size_t b_b
 /* What was looked at before it was charged for may have been the store of a transaction that the
  * charge has aborted; then it is looked at again. */
 int sim_memcmp(const void *a, const void *b, size_t bytes) {
+    HERE();
     for (size_t charged = 0, seen; (seen = seen_by_memcmp(a, b, bytes)) > charged; charged = seen)
         charge_both(a, seen, b, seen);
     if (bytes == 0)

@@ -8,6 +8,7 @@
 #define ALLCORES_SIM_INTERNAL_H
 
 #define TM_SIMULATED /* machine_cpu_relax is a function of this machine */
+#include "explore.h"
 #include "machine.h"
 #include "sim.h"
 
@@ -108,6 +109,8 @@ bool sim_pages_allow(uintptr_t address, enum sim_right right);
 /* It does not: charges the fault and calls the program's handler.  The access is tried again when
  * this returns, perhaps on another hardware thread; the handler may also leave by a jump. */
 void sim_pages_fault(uintptr_t address, enum sim_right right);
+/* One number for all addresses of the same byte, which lies there; 0: its page is not accessible. */
+uint64_t sim_pages_byte(uintptr_t address);
 /* False: too many regions. */
 bool sim_pages_declare(struct sim_memory *m);
 /* All reservations and objects are gone. */
@@ -174,6 +177,32 @@ struct sim_cpu *sim_syscall(void);
 void sim_yield(void);
 /* Every other hardware thread that runs something is interrupted for `ticks`.  Returns how many. */
 unsigned sim_interrupt_others(uint64_t ticks);
+
+/* The host's thread is the dummy again: behind exploration. */
+void sim_dummy_again(void);
+/* What exploration needs of %gs: the host's is 0; that of the thread that goes on. */
+void sim_start_gs(void);
+void sim_enter_gs(uintptr_t base);
+
+/* ---- schedule exploration (explore.c) ------------------------------------------------------- */
+
+/* While this is set, the functions below stand in for the scheduler, the caches and the arena. */
+extern bool sim_exploring;
+/* Behind the instruction whose hook runs; kept on slow paths only. */
+extern const void *sim_explore_pc;
+extern const struct machine_explorer sim_explorer;
+
+void sim_explore_access(uintptr_t address, size_t bytes, enum sim_right right);
+void sim_explore_locked(uintptr_t address);
+/* A fence, a pause or a call of the system; `key`: the word that it is about, or NULL. */
+void sim_explore_call(enum explore_kind kind, const void *key);
+bool sim_explore_sleep(const void *key, uint64_t timeout_ns);
+void sim_explore_wake(const void *key, unsigned n);
+uint64_t sim_explore_now_ns(void);
+/* An access that its page does not allow, and that no handler has made possible: ends the run. */
+_Noreturn void sim_explore_refused(uintptr_t address, enum sim_right right);
+void *sim_explore_alloc(size_t bytes, size_t align, const void *pc);
+void sim_explore_free(void *p);
 
 static inline uint64_t sim_random(void) {
     uint64_t x = sim_session.random;

@@ -27,6 +27,8 @@ static uint64_t ticks_of(uint64_t ns) {
 }
 
 uint64_t machine_now_ns(void) {
+    if (sim_exploring)
+        return sim_explore_now_ns();
     struct sim_cpu *c = sim_cpu_now;
     sim_instructions(c, CLOCK_INSTRUCTIONS);
     return ns_of(c->clock);
@@ -37,6 +39,12 @@ static uint64_t cpu_ns(void) { return ns_of(sim_thread_cpu_ticks()); }
 /* ---- waiting -------------------------------------------------------------------------------- */
 
 bool machine_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_WAIT, (const void *)word);
+        return atomic_load_explicit(word, memory_order_relaxed) != expected ||
+               sim_explore_sleep((const void *)word, timeout_ns);
+    }
     (void)sim_syscall();
     /* The kernel looks at the word; from there to the sleep nothing else runs. */
     sim_access(sim_cpu_now, (uintptr_t)word, sizeof *word, SIM_READ);
@@ -47,15 +55,33 @@ bool machine_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns
 }
 
 void machine_wake(_Atomic uint32_t *word, unsigned n) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_WAKE, (const void *)word);
+        sim_explore_wake((const void *)word, n);
+        return;
+    }
     (void)sim_syscall();
     sim_wake((const void *)word, n);
 }
 
-void machine_yield(void) { sim_yield(); }
+void machine_yield(void) {
+    if (sim_exploring)
+        machine_cpu_relax();
+    else
+        sim_yield();
+}
+
+unsigned machine_batch(unsigned usual) { return sim_exploring ? 1 : usual; }
 
 /* membarrier(2) interrupts every processor that runs a thread of the process, and waits for them.
  */
 void machine_heavy_barrier(void) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_BARRIER, NULL);
+        return;
+    }
     struct sim_cpu *c = sim_syscall();
     if (!c->dummy && sim_interrupt_others(sim_session.costs.syscall) > 0)
         c->clock += sim_session.costs.context_switch;
@@ -206,5 +232,6 @@ static const struct machine sim = {
     .close = close_machine,
     .resident_bytes = resident_bytes,
     .counters = counters,
+    .explorer = &sim_explorer,
 };
 TM_REGISTER(tm_machines, struct machine, sim);

@@ -7,6 +7,6 @@ CELL_FLAGS_ON_sim := -DTM_SIMULATED -mstringop-strategy=libcall -fsanitize=threa
 HOOKED_ON_sim := memcpy memmove memset memcmp strlen strcmp
 # The thread sanitizer's runtime has the same hooks, and none of them knows fibers.
 MACHINES_NOT_SANITIZED += sim
-NOT_SANITIZED_OF_sim := machine sched fiber hooks arena pipe pages htm
+NOT_SANITIZED_OF_sim := machine sched fiber hooks arena pipe pages htm explore
 # Instructions per block are decoded from the machine code.
 LDLIBS += -lZydis

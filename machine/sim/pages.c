@@ -173,6 +173,17 @@ static void replace(struct mapping new) {
     merge(first);
 }
 
+static uintptr_t window(unsigned object, uint64_t at) {
+    return WINDOW + ((uintptr_t)object << OBJECT_SHIFT) + at;
+}
+
+uint64_t sim_pages_byte(uintptr_t address) {
+    const struct mapping *m = mapping_of(address);
+    if (m == NULL)
+        return 0;
+    return m->object == 0 ? address : window(m->object, m->from + (address - m->start));
+}
+
 /* ---- names (memory.c asks) ------------------------------------------------------------------- */
 
 /* Setup takes no time, so no faults are counted there. */
@@ -194,10 +205,6 @@ static struct sim_page_name name_in_window(uintptr_t address) {
         .page = (at & ((UINT64_C(1) << OBJECT_SHIFT) - 1)) / SIM_PAGE,
         .resident = true,
     };
-}
-
-static uintptr_t window(unsigned object, uint64_t at) {
-    return WINDOW + ((uintptr_t)object << OBJECT_SHIFT) + at;
 }
 
 bool sim_pages_declare(struct sim_memory *m) {
@@ -265,6 +272,8 @@ static void release(uintptr_t start, size_t bytes) {
 }
 
 void sim_pages_reset(void) {
+    if (pages.top == 0 || (pages.top == SIM_PAGES && pages.objects == 0))
+        return; /* nothing was ever taken */
     if (pages.reserved && pages.top > SIM_PAGES)
         release(SIM_PAGES, pages.top - SIM_PAGES);
     for (unsigned i = 0; i < pages.objects; i++)
@@ -319,7 +328,8 @@ bool machine_object_write(int object, uint64_t at, const void *from, size_t byte
     for (size_t done = 0; done < bytes; done += n) {
         const uintptr_t to = window((unsigned)object, at + done);
         n = SIM_PAGE - to % SIM_PAGE < bytes - done ? SIM_PAGE - to % SIM_PAGE : bytes - done;
-        if (!sim_cpu_now->dummy && !sim_memory_is_resident(sim_session.memory, to))
+        if (!sim_cpu_now->dummy && !sim_exploring &&
+            !sim_memory_is_resident(sim_session.memory, to))
             charge(sim_session.costs.page_fault); /* a page for it is found */
         sim_access(sim_cpu_now, (uintptr_t)from + done, n, SIM_READ);
         sim_access(sim_cpu_now, to, n, SIM_WRITE);
@@ -476,8 +486,8 @@ bool machine_resident_pages(void *at, size_t bytes, unsigned char *resident) {
     sim_htm_claim((uintptr_t)resident, bytes / SIM_PAGE, SIM_WRITE);
     for (size_t i = 0; i < (bytes + SIM_PAGE - 1) / SIM_PAGE; i++) {
         const uintptr_t page = (uintptr_t)at + i * SIM_PAGE;
-        resident[i] =
-            sim_session.memory != NULL && sim_memory_is_resident(sim_session.memory, page);
+        resident[i] = sim_exploring || (sim_session.memory != NULL &&
+                                        sim_memory_is_resident(sim_session.memory, page));
     }
     sim_access(sim_cpu_now, (uintptr_t)resident, bytes / SIM_PAGE, SIM_WRITE);
     return true;
@@ -499,13 +509,19 @@ bool sim_pages_allow(uintptr_t address, enum sim_right right) {
 
 void sim_pages_fault(uintptr_t address, enum sim_right right) {
     struct sim_cpu *c = sim_cpu_now;
-    if (!c->dummy) {
+    if (sim_exploring) {
+        (void)sim_syscall();
+    } else if (!c->dummy) {
         c->port->page_faults++;
         c->clock += sim_session.costs.page_fault + 2 * sim_session.costs.syscall;
         if (c->clock > c->turn)
             sim_order(c);
     }
-    if (pages.handler == NULL || !pages.handler(address))
+    if (pages.handler != NULL && pages.handler(address))
+        return;
+    if (sim_exploring)
+        sim_explore_refused(address, right);
+    else
         sim_fatal("the program %s address %#jx, whose page does not allow that",
                   right == SIM_WRITE ? "writes to" : "reads", (uintmax_t)address);
 }

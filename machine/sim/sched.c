@@ -429,7 +429,7 @@ static bool write_gs(uintptr_t base) {
 bool sim_set_gs(uintptr_t base) {
     struct sim_cpu *c = sim_cpu_now;
     c->gs = base;
-    if (!c->dummy)
+    if (c->running != NULL)
         c->running->gs = base;
     return gs_now == base || write_gs(base);
 }
@@ -679,6 +679,10 @@ static void warm(uintptr_t address, size_t bytes, enum sim_right right) {
 }
 
 uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim_right right) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_access(address, bytes, right);
+        return 0;
+    }
     if (c->dummy)
         warm(address, bytes, right);
     if (c->dummy || bytes == 0)
@@ -694,6 +698,10 @@ uint64_t sim_access(struct sim_cpu *c, uintptr_t address, size_t bytes, enum sim
 }
 
 void sim_locked(uintptr_t address, size_t bytes) {
+    if (__builtin_expect(sim_exploring, 0)) {
+        sim_explore_locked(address);
+        return;
+    }
     if (sim_cpu_now->dummy) {
         warm(address, 1, SIM_WRITE);
         return;
@@ -720,7 +728,7 @@ void sim_locked(uintptr_t address, size_t bytes) {
 static void expect(const void *line, enum sim_right right) {
     const uintptr_t address = (uintptr_t)line;
     struct sim_cpu *c = sim_cpu_now;
-    if (c->dummy)
+    if (c->dummy || sim_exploring)
         return;
     sim_instructions(c, 1);
     if (sim_memory_hit(c->port, address, right))
@@ -744,12 +752,21 @@ void machine_expect_load(const void *line) { expect(line, SIM_READ); }
 void machine_expect_store(const void *line) { expect(line, SIM_WRITE); }
 
 void sim_fence(void) {
+    if (sim_exploring) {
+        sim_explore_call(EXPLORE_FENCE, NULL);
+        return;
+    }
     if (sim_cpu_now->dummy)
         return;
     in_order()->clock += sim_session.costs.fence;
 }
 
 void machine_cpu_relax(void) {
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_PAUSE, NULL);
+        return;
+    }
     if (sim_cpu_now->dummy)
         return;
     struct sim_cpu *c = in_order();
@@ -762,6 +779,11 @@ void machine_cpu_relax(void) {
 
 struct sim_cpu *sim_syscall(void) {
     struct sim_cpu *c = sim_cpu_now;
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_call(EXPLORE_BARRIER, NULL);
+        return c;
+    }
     if (c->dummy)
         return c;
     if (c->tx != NULL)
@@ -940,6 +962,15 @@ unsigned sim_thread_heap(void) { return sim_cpu_now->dummy ? 0 : sim_cpu_now->ru
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
+void sim_dummy_again(void) { sim_cpu_now = &host_cpu; }
+
+void sim_start_gs(void) {
+    fsgsbase = gs_has_fsgsbase();
+    (void)write_gs(0); /* a native engine may have had it */
+}
+
+void sim_enter_gs(uintptr_t base) { enter_gs(base); }
+
 struct sim_cpu *sim_sched_cpu(unsigned number) {
     return &sched.cpu[number].pub;
 }
@@ -963,8 +994,7 @@ bool sim_sched_open(void) {
     host_cpu.clock = 0;
     sim_flow_reset();
     host_cpu.gs = 0;
-    fsgsbase = gs_has_fsgsbase();
-    (void)write_gs(0); /* a native engine may have had it */
+    sim_start_gs();
     for (unsigned i = 0; i < n; i++) {
         cpu[i].pub.number = i;
         cpu[i].pub.alarm = UINT64_MAX;

@@ -58,7 +58,7 @@ refused 'subcommand' worke
 refused 'did you mean --version?' --verison
 refused 'did you mean --help?' --hlep
 refused 'unknown option' -x
-for planned in compare conflicts check; do
+for planned in compare conflicts; do
     refused "$planned is not built yet" "$planned"
 done
 refused 'unknown subcommand' $'two\nlines'
@@ -79,7 +79,7 @@ run "$ALLCORES" run --help
 cp "$OUT" "$TMP"/help
 run "$ALLCORES" --help
 cat "$OUT" >>"$TMP"/help
-for planned in compare --conflicts --strict '  check' worker; do
+for planned in compare --conflicts --strict worker; do
     if grep -qF -- "$planned" "$TMP"/help; then
         fail "help is silent about $planned" "$(grep -F -- "$planned" "$TMP"/help)"
     else

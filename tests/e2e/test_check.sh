@@ -1,0 +1,54 @@
+#!/bin/bash
+# test_check.sh - `allcores check` from the command line: what it finds, how it tells, and that a line replays.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# ---- nothing to find
+
+for model in sc tso; do
+    run timeout 200 "$ALLCORES" check --engine norec,gil,gil:mode=section,gil:barrier=gc --schedules 4000 --model $model
+    expect_status "engines are correct under 4000 schedules each, $model" 0
+    expect_equal "each says so, $model" "$(grep -c 'schedules of .*nothing found' "$OUT")" 4
+done
+run timeout 60 "$ALLCORES" check --engine norec --program rmw,rmw --strategy dpor --schedules 100000
+expect_status 'a pair is searched to the end' 0
+expect_in 'and that is told' "$OUT" '1 programs exhausted'
+
+# ---- nosync
+
+run timeout 60 "$ALLCORES" check --engine nosync --program skewl,skewr --seed 5 --out "$TMP/nosync.json"
+expect_status 'nosync is caught' 1
+expect_in 'with the cycle' "$OUT" 'no order of the blocks explains what they read; the cycle:'
+expect_in 'and the accesses, with their lines' "$OUT" '(load|store) .* check/programs.c:[0-9]+'
+expect_in 'few preemptions are left' "$OUT" '^[1-4] preemptions?$'
+cp "$OUT" "$TMP/first"
+line=$(sed -n "s/^  allcores check --replay '\(.*\)'$/\1/p" "$OUT")
+expect_equal 'the summary has the line' \
+    "$($PYTHON -c 'import json,sys; print(json.load(open(sys.argv[1]))["check"][0]["replay"])' "$TMP/nosync.json")" "$line"
+run timeout 60 "$ALLCORES" check --engine nosync --program skewl,skewr --seed 5
+expect 'a second run prints the same' cmp "$OUT" "$TMP/first"
+run timeout 60 "$ALLCORES" check --replay "$line"
+expect_status 'the line fails again' 1
+sed -n '/^nosync on/,/^[1-4] preemption/p' "$TMP/first" >"$TMP/story"
+expect 'and tells the same story' cmp "$OUT" "$TMP/story"
+run timeout 60 "$ALLCORES" check --replay 'nosync/rmw,rmw/sc/'
+expect_status 'without a switch it does not fail' 0
+run timeout 60 "$ALLCORES" check --replay 'norec/rmw,ro/tso/0@60:1,1@70:0'
+expect_status 'a correct engine does not fail under a line' 0
+
+# ---- bad input
+
+bad 'an engine that is not simulated is refused' 'libitm is not simulated' "$ALLCORES" check --engine libitm
+bad 'an unknown engine is refused' 'nrec' "$ALLCORES" check --engine nrec
+bad 'an unknown transaction is refused' "'rwm' is no transaction" "$ALLCORES" check --program rwm,ro
+bad 'a program that may never end is refused' 'never find a token' "$ALLCORES" check --program get,ro
+bad 'an unknown model is refused' 'sc or tso' "$ALLCORES" check --model arm
+bad 'an unknown strategy is refused' 'random, pct or dpor' "$ALLCORES" check --strategy bfs
+bad 'no schedules are refused' 'from 1 on' "$ALLCORES" check --schedules 0
+bad 'dpor explores sc only' 'sc only' "$ALLCORES" check --strategy dpor --model tso
+bad 'a line that is none is refused' 'a line is ENGINE/PROGRAM' "$ALLCORES" check --replay norec/rmw
+bad 'a schedule that is none is refused' 'is no schedule' "$ALLCORES" check --replay 'norec/rmw,ro/sc/0@x:1'
+bad 'a line says it all' 'leave --seed out' "$ALLCORES" check --replay 'norec/rmw,ro/sc/' --seed 3
+
+finish

@@ -1,0 +1,400 @@
+/*
+ * Schedule exploration: litmus tests of the two memory models, with hooks called by hand as gcc
+ * would, and the searches over them.  What a test counts is the set of outcomes that all schedules
+ * together have.
+ */
+#include "cell.h"
+#include "check_dpor.h"
+#include "check_policies.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+
+static void test_nothing(void **state) {
+    (void)state;
+    skip(); /* a sanitizer build has no simulated machine */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_nothing)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+void __tsan_read8(void *p);
+void __tsan_write8(void *p);
+void __tsan_write4(void *p);
+void __tsan_atomic_thread_fence(int order);
+uint64_t __tsan_atomic64_exchange(volatile uint64_t *p, uint64_t v, int order);
+void machine_cpu_relax__sim(void);
+bool machine_wait__sim(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void machine_wake__sim(_Atomic uint32_t *word, unsigned n);
+void machine_heavy_barrier__sim(void);
+void *machine_alloc__sim(size_t bytes);
+void machine_free__sim(void *p);
+
+static const struct machine_explorer *x;
+
+/* In tracked memory: the program's data. */
+static volatile uint64_t a, b;
+static _Atomic uint32_t word;
+static uint64_t result[4]; /* not accessed through hooks */
+
+static uint64_t load(volatile uint64_t *p) {
+    __tsan_read8((void *)p);
+    return *p;
+}
+static void store(volatile uint64_t *p, uint64_t v) {
+    __tsan_write8((void *)p);
+    *p = v;
+}
+
+static const struct explore_limits limits = {2000, 20000};
+
+/* ---- running many schedules ----------------------------------------------------------------- */
+
+typedef void body(void *);
+
+static enum explore_verdict once(bool tso, const struct explore_policy *policy, body *const *bodies,
+                                 unsigned n) {
+    x->reset(tso);
+    a = b = 0;
+    word = 0;
+    memset(result, 0, sizeof result);
+    for (unsigned i = 0; i < n; i++)
+        x->spawn(bodies[i], NULL);
+    return x->run(policy, &limits);
+}
+
+/* Bit r0 + 2 r1 + ... of all outcomes (results are 0 or 1) of `runs` random schedules. */
+static unsigned outcomes(bool tso, body *const *bodies, unsigned n, unsigned results, bool pct) {
+    unsigned seen = 0;
+    x->forget();
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct check_random walk;
+        struct check_pct p;
+        struct explore_policy policy = {.choose = check_random_choose, .context = &walk};
+        if (pct) {
+            policy = (struct explore_policy){.choose = check_pct_choose, .context = &p};
+            check_pct_begin(&p, seed, 3, 8);
+        } else {
+            check_random_begin(&walk, seed);
+        }
+        assert_int_equal(once(tso, &policy, bodies, n), EXPLORE_DONE);
+        unsigned outcome = 0;
+        for (unsigned r = 0; r < results; r++)
+            outcome |= (unsigned)result[r] << r;
+        seen |= 1U << outcome;
+    }
+    return seen;
+}
+
+/* ---- litmus tests --------------------------------------------------------------------------- */
+
+static void buffered_left(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    result[0] = load(&b);
+}
+static void buffered_right(void *unused) {
+    (void)unused;
+    store(&b, 1);
+    result[1] = load(&a);
+}
+static body *const store_buffering[] = {buffered_left, buffered_right};
+
+static void test_store_buffering_is_seen_under_tso_only(void **state) {
+    (void)state;
+    for (int pct = 0; pct < 2; pct++) {
+        assert_int_equal(outcomes(false, store_buffering, 2, 2, pct), 0xe);
+        assert_int_equal(outcomes(true, store_buffering, 2, 2, pct), 0xf);
+    }
+}
+
+static void fenced_left(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    __tsan_atomic_thread_fence(__ATOMIC_SEQ_CST);
+    result[0] = load(&b);
+}
+static void fenced_right(void *unused) {
+    (void)unused;
+    (void)__tsan_atomic64_exchange(&b, 1, __ATOMIC_RELAXED);
+    result[1] = load(&a);
+}
+
+static void test_fences_and_locked_operations_empty_the_buffer(void **state) {
+    (void)state;
+    body *const both[] = {fenced_left, fenced_right};
+    assert_int_equal(outcomes(true, both, 2, 2, false), 0xe);
+    body *const one[] = {fenced_left, buffered_right};
+    assert_int_equal(outcomes(true, one, 2, 2, false), 0xf);
+}
+
+static void barrier_left(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    machine_heavy_barrier__sim();
+    result[0] = load(&b);
+}
+
+static void test_a_heavy_barrier_empties_all_buffers(void **state) {
+    (void)state;
+    body *const one[] = {barrier_left, buffered_right};
+    assert_int_equal(outcomes(true, one, 2, 2, false), 0xe);
+}
+
+static void message_out(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    store(&b, 1);
+}
+static void message_in(void *unused) {
+    (void)unused;
+    result[0] = load(&b);
+    result[1] = load(&a);
+}
+
+static void test_stores_arrive_in_order(void **state) {
+    (void)state;
+    body *const bodies[] = {message_out, message_in};
+    /* Not: b = 1 and a = 0. */
+    assert_int_equal(outcomes(true, bodies, 2, 2, false), 0xd);
+}
+
+/* A thread sees its own stores, of whatever size, also when it was switched out between. */
+typedef volatile uint32_t __attribute__((may_alias)) half;
+static void parts(void *unused) {
+    (void)unused;
+    store(&a, UINT64_C(0x1111111111111111));
+    __tsan_write4((void *)&a);
+    *(half *)&a = 0x22222222;
+    result[0] = load(&a) == UINT64_C(0x1111111122222222);
+    store(&a, UINT64_C(0x3333333333333333));
+    (void)load(&b);
+    result[1] = load(&a) == UINT64_C(0x3333333333333333);
+    store(&b, 1);
+}
+static void onlooker(void *unused) {
+    (void)unused;
+    const uint64_t seen = load(&a);
+    result[2] = seen == 0 || seen == UINT64_C(0x1111111111111111) ||
+                seen == UINT64_C(0x1111111122222222) || seen == UINT64_C(0x3333333333333333);
+    (void)load(&b);
+}
+
+static void test_own_stores_that_overlap(void **state) {
+    (void)state;
+    body *const bodies[] = {parts, onlooker};
+    assert_int_equal(outcomes(true, bodies, 2, 3, false), 1U << 7);
+    assert_int_equal(a, UINT64_C(0x3333333333333333));
+}
+
+/* ---- search --------------------------------------------------------------------------------- */
+
+static unsigned search(body *const *bodies, unsigned n, unsigned results, unsigned bound,
+                       unsigned *runs, bool *complete) {
+    static struct check_dpor d;
+    const struct explore_policy policy = {.choose = check_dpor_choose, .context = &d, .every = true};
+    unsigned seen = 0;
+    *runs = 0;
+    check_dpor_begin(&d, bound);
+    do {
+        assert_int_equal(once(false, &policy, bodies, n), EXPLORE_DONE);
+        unsigned outcome = 0;
+        for (unsigned r = 0; r < results; r++)
+            outcome |= (unsigned)result[r] << r;
+        seen |= 1U << outcome;
+        ++*runs;
+    } while (check_dpor_next(&d));
+    *complete = !d.bounded;
+    return seen;
+}
+
+static void increments(void *unused) {
+    (void)unused;
+    store(&a, load(&a) + 1);
+    result[3] = *(volatile uint64_t *)&a == 3;
+}
+
+static void test_the_search_finds_all_outcomes_of_few_schedules(void **state) {
+    (void)state;
+    unsigned runs;
+    bool complete;
+    assert_int_equal(search(store_buffering, 2, 2, UINT32_MAX, &runs, &complete), 0xe);
+    assert_true(complete);
+    assert_in_range(runs, 3, 4); /* of 6 interleavings, 3 differ */
+    /* Without a preemption: one thread behind the other. */
+    assert_int_equal(search(store_buffering, 2, 2, 0, &runs, &complete), 0x6);
+    assert_false(complete);
+    body *const three[] = {increments, increments, increments};
+    (void)search(three, 3, 0, UINT32_MAX, &runs, &complete);
+    assert_true(complete);
+    /* 90 interleavings of two events each; those whose reads and writes are ordered alike are one. */
+    assert_in_range(runs, 10, 90);
+}
+
+static void other_word(void *unused) {
+    (void)unused;
+    store(&b, 1);
+    (void)load(&b);
+    store(&b, 0);
+}
+static void this_word(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    (void)load(&a);
+    store(&a, 0);
+}
+
+static void test_independent_threads_are_one_schedule(void **state) {
+    (void)state;
+    unsigned runs;
+    bool complete;
+    body *const bodies[] = {this_word, other_word};
+    (void)search(bodies, 2, 0, UINT32_MAX, &runs, &complete);
+    assert_int_equal(runs, 1);
+    assert_true(complete);
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------- */
+
+static struct explore_choice by_default(void *context, const struct explore_view *view) {
+    (void)context;
+    return explore_default(view);
+}
+static const struct explore_policy usual = {.choose = by_default};
+
+static void sleeper(void *unused) {
+    (void)unused;
+    (void)machine_wait__sim(&word, 0, UINT64_MAX);
+}
+static void waker(void *unused) {
+    (void)unused;
+    word = 1;
+    machine_wake__sim(&word, 1);
+}
+static void impatient(void *unused) {
+    (void)unused;
+    result[0] = machine_wait__sim(&word, 0, 1000);
+}
+static void spinner(void *unused) {
+    (void)unused;
+    while (load(&a) == 0)
+        machine_cpu_relax__sim();
+}
+static void spinner_without_pause(void *unused) {
+    (void)unused;
+    while (load(&a) == 0)
+        ;
+}
+static void sets(void *unused) {
+    (void)unused;
+    store(&a, 1);
+}
+
+static void test_who_sleeps_for_ever_is_a_deadlock(void **state) {
+    (void)state;
+    body *const alone[] = {sleeper}, *const both[] = {sleeper, waker}, *const timed[] = {impatient};
+    assert_int_equal(once(false, &usual, alone, 1), EXPLORE_DEADLOCK);
+    assert_int_equal(once(false, &usual, both, 2), EXPLORE_DONE);
+    assert_int_equal(once(false, &usual, timed, 1), EXPLORE_DONE);
+    assert_false(result[0]);
+}
+
+static void test_who_spins_goes_on_when_the_others_have(void **state) {
+    (void)state;
+    body *const good[] = {spinner, sets}, *const bad[] = {spinner, spinner};
+    body *const rude[] = {spinner_without_pause, sets};
+    assert_int_equal(once(true, &usual, good, 2), EXPLORE_DONE);
+    assert_int_equal(once(true, &usual, rude, 2), EXPLORE_DONE); /* by the fair continuation */
+    assert_int_equal(once(true, &usual, bad, 2), EXPLORE_NO_END);
+}
+
+static uint64_t *object;
+static void reads_object(void *unused) {
+    (void)unused;
+    (void)load(object);
+}
+static void frees_object(void *unused) {
+    (void)unused;
+    machine_free__sim(object);
+}
+static void reads_behind(void *unused) {
+    (void)unused;
+    (void)load(object + 2);
+}
+static void crashes(void *unused) {
+    (void)unused;
+    __builtin_trap();
+}
+
+static enum explore_verdict with_object(body *const *bodies, unsigned n) {
+    x->reset(false);
+    object = machine_alloc__sim(16);
+    for (unsigned i = 0; i < n; i++)
+        x->spawn(bodies[i], NULL);
+    return x->run(&usual, &limits);
+}
+
+static void test_bad_accesses_end_the_run(void **state) {
+    (void)state;
+    size_t bytes = 0;
+    const void *pc;
+    char line[256];
+    x->close(); /* cmocka has taken the signals */
+    assert_true(x->open(line, sizeof line));
+    body *const good[] = {reads_object, frees_object}, *const late[] = {frees_object, reads_object};
+    body *const twice[] = {frees_object, frees_object}, *const behind[] = {reads_behind};
+    body *const trap[] = {crashes};
+    assert_int_equal(with_object(good, 1), EXPLORE_DONE);
+    assert_int_equal(x->leaks(&bytes, &pc), 1);
+    assert_int_equal(bytes, 16);
+    assert_int_equal(with_object(good, 2), EXPLORE_DONE);
+    assert_int_equal(x->leaks(&bytes, &pc), 0);
+    assert_int_equal(with_object(late, 2), EXPLORE_FREED);
+    x->explain(line, sizeof line);
+    assert_non_null(strstr(line, "thread 1"));
+    assert_int_equal(with_object(twice, 2), EXPLORE_FREED);
+    assert_int_equal(with_object(behind, 1), EXPLORE_WILD);
+    assert_int_equal(with_object(trap, 1), EXPLORE_CRASH);
+    assert_int_equal(with_object(good, 2), EXPLORE_DONE); /* and goes on */
+}
+
+static int open_explorer(void **state) {
+    (void)state;
+    char why[128];
+    x = machine_find("sim")->explorer;
+    return x->open(why, sizeof why) ? 0 : -1;
+}
+
+static int close_explorer(void **state) {
+    (void)state;
+    x->close();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_store_buffering_is_seen_under_tso_only),
+        cmocka_unit_test(test_fences_and_locked_operations_empty_the_buffer),
+        cmocka_unit_test(test_a_heavy_barrier_empties_all_buffers),
+        cmocka_unit_test(test_stores_arrive_in_order),
+        cmocka_unit_test(test_own_stores_that_overlap),
+        cmocka_unit_test(test_the_search_finds_all_outcomes_of_few_schedules),
+        cmocka_unit_test(test_independent_threads_are_one_schedule),
+        cmocka_unit_test(test_who_sleeps_for_ever_is_a_deadlock),
+        cmocka_unit_test(test_who_spins_goes_on_when_the_others_have),
+        cmocka_unit_test(test_bad_accesses_end_the_run),
+    };
+    return cmocka_run_group_tests_name("explore", tests, open_explorer, close_explorer);
+}
+
+#endif
