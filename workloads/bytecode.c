@@ -351,14 +351,14 @@ typedef TM_REF(struct cache) cache_ref;
 struct pending {
     TM_HEADER;
     uint64_t signals; /* always 0 here */
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct pending) pending_ref;
 
 struct counter {
     TM_HEADER;
     uint64_t calls; /* and loops */
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct counter) counter_ref;
 
@@ -421,6 +421,7 @@ struct world {
     pending_ref pending;
     box_ref global[GLOBALS]; /* immortal, as are these */
     box_ref none, truth[2];
+    spacer_ref spacer[2];
     char string[STRINGS][STRING_SIZE];
     struct bytecode_thread *thread; /* [threads] */
 };
@@ -874,6 +875,8 @@ static void bytecode_teardown(TM_SELF, void *world) {
     table_free(self, w->totals);
     for (unsigned i = 0; i < GLOBALS; i++)
         tm_free(self, w->global[i]);
+    tm_free(self, w->spacer[0]);
+    tm_free(self, w->spacer[1]);
     tm_free(self, w->pending);
     tm_free(self, w->none);
     tm_free(self, w->truth[0]);
@@ -923,13 +926,23 @@ static void make_dictionaries(TM_SELF, struct world *w) {
         snprintf(w->string[i], STRING_SIZE, "setting.%u", i * 7919);
         table_add(self, w->settings, string_hash(w, i), i + 1);
     }
-    w->totals = table_new(self);
-    for (unsigned i = 0; i < TOTALS; i++)
-        table_add(self, w->totals, key_of(i), 0);
+}
+
+/* What everybody looks at all the time, and nobody writes. */
+static void make_common(TM_SELF, struct world *w) {
+    w->spacer[0] = tm_new(self, struct spacer);
     w->pending = tm_new(self, struct pending);
     w->none = new_immortal(self, BOX_NONE, 0);
     w->truth[0] = new_immortal(self, BOX_INT, 0);
     w->truth[1] = new_immortal(self, BOX_INT, 1);
+}
+
+/* What everybody adds to now and then: far from what is only looked at. */
+static void make_totals(TM_SELF, struct world *w) {
+    w->totals = table_new(self);
+    for (unsigned i = 0; i < TOTALS; i++)
+        table_add(self, w->totals, key_of(i), 0);
+    w->spacer[1] = tm_new(self, struct spacer);
 }
 
 /* False: the program is longer than its room, which only its author can get wrong. */
@@ -1004,10 +1017,14 @@ static void *bytecode_setup(TM_SELF, const struct tm_setup *setup, char *why, si
     w->freelist = args[FREELIST].choice;
     w->caching = args[INLINE_CACHE].choice;
     w->counting = args[COUNTERS].choice;
-    make_dictionaries(self, w);
+    /* In this order, because what has been freed is used again: dictionaries that grow leave holes,
+     * and what fills those lies anywhere, spacers or not. */
+    make_common(self, w);
     const bool fits = make_code(self, w, args[UPDATES].r);
     for (unsigned t = 0; t < w->threads; t++)
         make_thread(self, w, t);
+    make_totals(self, w);
+    make_dictionaries(self, w);
     if (fits)
         return w;
     snprintf(why, why_size, "the program has %u bytecodes: at most %d", w->code_length, CODE_MAX);

@@ -16,11 +16,11 @@ static const struct tm_param counter_params[] = {
     {NULL, NULL, TM_INT, NULL, 0, 0, NULL},
 };
 
-/* Two lines long: neither false sharing nor the adjacent-line prefetcher couples two counters. */
+/* So long that neither false sharing nor a prefetcher couples two counters. */
 struct counter {
     TM_HEADER;
     uint64_t value;
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct counter) counter_ref;
 

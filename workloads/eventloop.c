@@ -99,20 +99,20 @@ struct session {
     uint64_t waiting;
     uint64_t put, taken;       /* results that the left neighbour has handed over, and used ones */
     uint64_t channel[CHANNEL]; /* result i is in channel[i % CHANNEL] */
-    char padding[128];
+    char padding[TM_APART];
 };
 
 struct counter {
     TM_HEADER;
     uint64_t value;
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct counter) counter_ref;
 
 struct seat {
     TM_HEADER;
     uint64_t taken;
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct seat) seat_ref;
 

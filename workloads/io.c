@@ -40,7 +40,7 @@ typedef TM_REF(struct array) array_ref;
 struct sequence {
     TM_HEADER;
     uint64_t next;
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct sequence) sequence_ref;
 

@@ -37,14 +37,14 @@ enum { GIL_TICKETS = 2048 }; /* more than threads, so that no two waiting ticket
 struct gil {
     /* Bits above.  Read by the holder at the end of each block; set by waiting threads, cleared by
      * whoever serves the request.  A line of its own: it is read all the time, written seldom. */
-    _Alignas(128) _Atomic uint32_t attention;
+    _Alignas(TM_APART) _Atomic uint32_t attention;
 
-    _Alignas(128) struct tm_section_lock lock; /* mode=section */
+    _Alignas(TM_APART) struct tm_section_lock lock; /* mode=section */
 
     /* mode=switch */
-    _Alignas(128) _Atomic uint32_t next; /* the next ticket; taken by fetch-and-add */
-    _Atomic uint32_t serving;            /* the ticket that holds the lock; written by its holder */
-    _Atomic uint32_t changes;            /* ends of blocks that a tm_retry waits for; a futex */
+    _Alignas(TM_APART) _Atomic uint32_t next; /* the next ticket; taken by fetch-and-add */
+    _Atomic uint32_t serving; /* the ticket that holds the lock; written by its holder */
+    _Atomic uint32_t changes; /* ends of blocks that a tm_retry waits for; a futex */
     struct {
         _Alignas(64) _Atomic uint32_t woken; /* a futex: bumped when serving reaches this slot */
     } slot[GIL_TICKETS];                     /* by ticket modulo GIL_TICKETS */

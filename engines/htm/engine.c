@@ -409,7 +409,7 @@ static void htm_detach(struct tm_thread *self) {
 }
 
 static struct tm_thread *htm_attach(unsigned index, bool direct) {
-    struct tm_thread *self = machine_alloc_aligned(sizeof *self, 2 * TM_CACHE_LINE);
+    struct tm_thread *self = machine_alloc_aligned(sizeof *self, TM_APART);
     if (self == NULL)
         return NULL;
     self->common.index = index;

@@ -35,16 +35,16 @@
 struct htm {
     /* Read by every transaction; a write to this line aborts them all.  glibc's adapt_count lies
      * here because it lies beside the lock in a pthread_mutex_t, too. */
-    _Alignas(128) struct tm_section_lock lock;
+    _Alignas(TM_APART) struct tm_section_lock lock;
     _Atomic int32_t adapt_count; /* policy=glibc: blocks that do not try.  A hint, lost updates
                                     included; written by any thread */
     _Atomic bool skip_busy;      /* because the lock was taken; likewise */
     uint32_t cascade; /* blocks of the running cascade behind its first; the lock's holder's */
 
     /* Behind each commit everybody looks at this line; it is written seldom. */
-    _Alignas(128) _Atomic uint32_t attention; /* 1: threads sleep in tm_retry until a block has
+    _Alignas(TM_APART) _Atomic uint32_t attention; /* 1: threads sleep in tm_retry until a block has
                                                  ended.  Set by them, cleared by who wakes them */
-    _Atomic uint32_t changes;                 /* what they sleep on; counts the wake-ups */
+    _Atomic uint32_t changes;                      /* what they sleep on; counts the wake-ups */
 };
 extern struct htm tm_htm;
 

@@ -56,10 +56,10 @@
 /* Behind the sequence lock's line.  Each has a line of its own: the first is written by every
  * software block, the second by hardware that ends meanwhile, the third seldom. */
 #define TM_NOREC_SHARED                                                                            \
-    _Alignas(128) _Atomic uint64_t software;  /* see H2; changed by fetch-and-add */               \
-    _Alignas(128) _Atomic uint64_t second;    /* moved by 2, in hardware transactions only */      \
-    _Alignas(128) _Atomic uint64_t exclusive; /* slow=rh: 1 while the owner of the sequence lock   \
-                                                 writes in steps; written by it */
+    _Alignas(TM_APART) _Atomic uint64_t software;  /* see H2; changed by fetch-and-add */          \
+    _Alignas(TM_APART) _Atomic uint64_t second;    /* moved by 2, in hardware transactions only */ \
+    _Alignas(TM_APART) _Atomic uint64_t exclusive; /* slow=rh: 1 while the owner of the sequence   \
+                                                 lock writes in steps; written by it */
 #define TM_NOREC_OWN                                                                               \
     struct tm_hybrid_block now, fresh;  /* what a block begins with */                             \
     const _Atomic uint64_t *subscribed; /* odd: hardware must not run */                           \

@@ -41,7 +41,7 @@ struct box_list {
     box_ref first;
     uint64_t length;
     uint64_t made;
-    char padding[128]; /* lists of two threads are on different lines */
+    char padding[TM_APART]; /* lists of two threads are on different lines */
 };
 typedef TM_REF(struct box_list) box_list_ref;
 

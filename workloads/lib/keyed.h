@@ -49,11 +49,11 @@ struct keyed_buckets {
 };
 typedef TM_REF(struct keyed_buckets) keyed_buckets_ref;
 
-/* Two lines long: threads that count do not meet on one. */
+/* So long that threads that count do not meet on a line. */
 struct keyed_count {
     TM_HEADER;
     uint64_t entries; /* added minus removed by this thread */
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct keyed_count) keyed_count_ref;
 

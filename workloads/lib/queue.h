@@ -25,12 +25,12 @@ typedef TM_REF(QUEUE_ITEM) queue_item_ref;
 
 /* ---- first in, first out ------------------------------------------------------------------- */
 
-/* Invariant: head == NULL if and only if the queue is empty; tail is meaningless then.  Two lines
- * long, so that the queues of two threads do not meet on one. */
+/* Invariant: head == NULL if and only if the queue is empty; tail is meaningless then.  So long
+ * that the queues of two threads do not meet on a line. */
 struct queue {
     TM_HEADER;
     queue_item_ref head, tail;
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct queue) queue_ref;
 
@@ -68,7 +68,7 @@ TM_FN static inline queue_item_ref queue_pop(TM_SELF, queue_ref q) {
 struct queue_batch {
     TM_HEADER;
     queue_item_ref first, last; /* first == NULL: empty */
-    char padding[112];
+    char padding[TM_APART - 16];
 };
 typedef TM_REF(struct queue_batch) queue_batch_ref;
 
@@ -102,7 +102,7 @@ TM_FN static inline void queue_merge(TM_SELF, queue_ref q, queue_batch_ref batch
  * when there is nothing else to do. */
 struct timers {
     TM_HEADER;
-    char padding[112];
+    char padding[TM_APART - 16];
     uint64_t now;
     uint64_t size;
     queue_item_ref at[];
