@@ -229,12 +229,14 @@ $(UNIT_TESTS): $(B)/tests/unit/%: $(B)/tests/unit/%.o $(HARNESS_LIBRARY) $(MATRI
 MUTANTS := $(patsubst tests/mutants/%.patch,%,$(sort $(wildcard tests/mutants/*.patch)))
 MUTANT_SOURCES := $(wildcard engines/*.h engines/*/*.[ch] machine/*.h workloads/null.c workloads/lib/*.h harness/check/*.[ch])
 mutant_group = $(patsubst containers,norec,$(patsubst reclaim,norec,$(firstword $(subst ., ,$(1)))))
+# A variant is chosen by an option of its engine, which has to be there for that.
+mutant_base = $(if $(filter-out $(ENGINE_$(1)),$(1)),$(call engine_objects,$(ENGINE_$(1)),sim) $(B)/cells/$(ENGINE_$(1))__sim/workload/null.o $(CHECKS:%=$(B)/cells/$(ENGINE_$(1))__sim/check/%.o))
 define mutant_rules
 $(B)/mutants/$(1)/cells: tests/mutants/$(1).patch tests/mutants/build $(MUTANT_SOURCES) $(call engine_objects,$(2),sim) $(B)/cells/$(2)__sim/workload/null.o $(CHECKS:%=$(B)/cells/$(2)__sim/check/%.o)
 	@tests/mutants/build $$< $(2) $(ENGINE_$(2)) $$(@D) $(B)/cells/$(2)__sim '$(HOOKED_ON_sim)' $$(CC) $$(CFLAGS_ALL) -Wno-unused $$(CELL_FLAGS_$(2)) $(CELL_FLAGS_ON_sim) -DTM_ENGINE=$(ENGINE_$(2)) -DTM_MACHINE=sim
 	@touch $$@
 $(B)/mutants/$(1)/allcores: $(B)/mutants/$(1)/cells $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(B)/linked
-	@$(CXX) $(LDFLAGS) -o $$@ $(B)/mutants/$(1)/*.o $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(LDLIBS)
+	@$(CXX) $(LDFLAGS) -o $$@ $(B)/mutants/$(1)/*.o $(call mutant_base,$(2)) $(HARNESS_OBJECTS) $(MACHINE_OBJECTS) $(LDLIBS)
 endef
 $(foreach m,$(MUTANTS),$(eval $(call mutant_rules,$(m),$(call mutant_group,$(m)))))
 mutants: $(MUTANTS:%=$(B)/mutants/%/allcores)

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #define TM_CACHE_LINE 64
-/* So far apart are things that must not meet on a line of any machine: a zEC12 has lines of 256 bytes;
- * two of 64 are what x86's adjacent-line prefetcher couples. */
+/* So far apart are things that must not meet on a line of any machine: a zEC12 has lines of 256
+ * bytes; two of 64 are what x86's adjacent-line prefetcher couples. */
 #define TM_APART 256
 
 #define tm_likely(x) __builtin_expect(!!(x), 1)

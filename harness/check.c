@@ -59,8 +59,10 @@ static const struct cli_command command = {
     .about =
         "Runs small programs of transactions on a simulated machine under chosen schedules, and\n"
         "checks that each execution is opaque, each committed one strictly serialisable, that\n"
-        "privatised data is safe, that nothing is used after it was freed, nothing leaks, and that\n"
-        "every thread gets to its end.  A failing schedule is made smaller, explained, and printed\n"
+        "privatised data is safe, that nothing is used after it was freed, nothing leaks, and "
+        "that\n"
+        "every thread gets to its end.  A failing schedule is made smaller, explained, and "
+        "printed\n"
         "as one line that replays it.\n",
     .options = options,
     .more = "examples:\n"
@@ -74,6 +76,7 @@ extern const struct check_catalogue *const __start_tm_checks[] __attribute__((we
     *const __stop_tm_checks[] __attribute__((weak));
 
 static const struct check_catalogue *catalogue_of(const struct tm_engine *engine) {
+    /* cppcheck-suppress comparePointers; the linker makes one array of them */
     for (const struct check_catalogue *const *c = __start_tm_checks; c < __stop_tm_checks; c++)
         if ((*c)->engine == engine)
             return *c;
@@ -81,6 +84,7 @@ static const struct check_catalogue *catalogue_of(const struct tm_engine *engine
 }
 
 static bool has_catalogue(const char *engine) {
+    /* cppcheck-suppress comparePointers; the linker makes one array of them */
     for (const struct check_catalogue *const *c = __start_tm_checks; c < __stop_tm_checks; c++)
         if (strcmp((*c)->engine->name, engine) == 0)
             return true;
@@ -198,8 +202,7 @@ static void add_pairs(const struct check_catalogue *catalogue, struct list *list
     for (unsigned a = 0; a < n; a++)
         for (unsigned b = a; b < n; b++)
             add_program(catalogue, list,
-                        &(struct check_program){
-                            2, {1, 1}, {{(uint8_t)a}, {(uint8_t)b}}});
+                        &(struct check_program){2, {1, 1}, {{(uint8_t)a}, {(uint8_t)b}}});
 }
 
 static void add_triples(const struct check_catalogue *catalogue, struct list *list) {
@@ -216,6 +219,9 @@ static void add_triples(const struct check_catalogue *catalogue, struct list *li
 static void draw_program(const struct check_catalogue *catalogue, uint64_t *state,
                          struct check_program *p) {
     const unsigned n = size_of(catalogue);
+    *p = (struct check_program){.threads = 0};
+    if (n == 0)
+        return;
     do {
         *p = (struct check_program){.threads = 2 + (unsigned)(draw(state) % 3)};
         const uint8_t first = (uint8_t)(draw(state) % n);
@@ -342,8 +348,7 @@ static bool explore_program(const struct check_program *p, uint64_t n, uint64_t 
     const uint64_t first = n > 4 ? 4 : n; /* learns what is shared */
     if (!sample(p, first, seed))
         return false;
-    if (x.strategy == MIX && !x.subject->tso && p->threads == 2 && !over() &&
-        !exhaust(p, n / 4, 2))
+    if (x.strategy == MIX && !x.subject->tso && p->threads == 2 && !over() && !exhaust(p, n / 4, 2))
         return false;
     return sample(p, n - first, seed + first);
 }
@@ -360,7 +365,7 @@ static bool explore_all(void) {
     each = each < 8 ? 8 : each > 1000 ? 1000 : each;
     bool good = true;
     while (good && !over()) {
-        struct check_program larger;
+        struct check_program larger = {.threads = 0};
         if (pairs.count > 0) {
             good = explore_program(&pairs.program[pair++ % pairs.count], each, draw(&state));
             if (!good || over())
@@ -444,8 +449,8 @@ static int replay(const char *given) {
         status = make_subjects(field[0], tso);
     if (status == EXIT_DONE && subject_count != 1)
         status = cli_error("check", "--replay: one engine; %s", form);
-    if (status == EXIT_DONE && !check_program_parse(subjects[0].catalogue, field[1], &x.program,
-                                                    why, sizeof why))
+    if (status == EXIT_DONE &&
+        !check_program_parse(subjects[0].catalogue, field[1], &x.program, why, sizeof why))
         status = cli_error("check", "--replay: %s; %s", why, form);
     free(line);
     if (status != EXIT_DONE)
@@ -500,7 +505,8 @@ int check_main(int argc, char **argv) {
         return cli_error("check", "--schedules is a whole number from 1 on, not '%.60s'",
                          values[SCHEDULES]);
     if (values[MINUTES] != NULL && !spec_real(values[MINUTES], 0.001, MINUTES_MAX, &minutes))
-        return cli_error("check", "--minutes is a number of minutes from 0.001 to 100000, not '%.60s'",
+        return cli_error("check",
+                         "--minutes is a number of minutes from 0.001 to 100000, not '%.60s'",
                          values[MINUTES]);
     if (values[REPLAY] != NULL) {
         for (unsigned o = 0; o < OPTIONS; o++)
@@ -518,7 +524,7 @@ int check_main(int argc, char **argv) {
     if (status != EXIT_DONE)
         return status;
     char why[SPEC_WHY_SIZE];
-    struct check_program program;
+    struct check_program program = {.threads = 0};
     if (values[PROGRAM] != NULL && subject_count > 0) {
         if (!check_program_parse(subjects[0].catalogue, values[PROGRAM], &program, why, sizeof why))
             return cli_error("check", "--program: %s", why);
@@ -544,8 +550,8 @@ int check_main(int argc, char **argv) {
         x.line = values[QUIET] == NULL && isatty(STDERR_FILENO);
         x.start_s = now_s();
         x.outcome.failure = CHECK_OK;
-        const bool good = values[PROGRAM] != NULL ? explore_program(&program, x.limit, seed)
-                                                  : explore_all();
+        const bool good =
+            values[PROGRAM] != NULL ? explore_program(&program, x.limit, seed) : explore_all();
         const double took = now_s() - x.start_s;
         const uint64_t ran = x.schedules;
         line[0] = '\0';
@@ -566,14 +572,14 @@ int check_main(int argc, char **argv) {
             printf("\n");
         }
         fflush(stdout);
-        json_array_append_new(
-            engines,
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:I}", "engine",
-                      x.subject->text, "model", models[model], "seed", (json_int_t)seed, "schedules",
-                      (json_int_t)ran, "programs", (json_int_t)x.programs, "exhausted",
-                      (json_int_t)x.exhausted, "unjudged", (json_int_t)x.unjudged, "seconds", took,
-                      "result", check_failure_names[failure], "replay", line, "preemptions",
-                      (json_int_t)preemptions));
+        json_array_append_new(engines,
+                              json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:I}",
+                                        "engine", x.subject->text, "model", models[model], "seed",
+                                        (json_int_t)seed, "schedules", (json_int_t)ran, "programs",
+                                        (json_int_t)x.programs, "exhausted",
+                                        (json_int_t)x.exhausted, "unjudged", (json_int_t)x.unjudged,
+                                        "seconds", took, "result", check_failure_names[failure],
+                                        "replay", line, "preemptions", (json_int_t)preemptions));
     }
     machine_find("sim")->explorer->close();
     json_t *summary = json_pack("{s:o}", "check", engines);

@@ -2,9 +2,9 @@
  * check_dpor.c - the search of check_dpor.h.
  *
  * A run leaves its steps in d->step.  check_dpor_next computes vector clocks over them, finds for
- * each step the last earlier one that it races with (dependent, not ordered by what is between), and
- * asks there for the later one's thread to be tried first.  Then the deepest step with something
- * untried gives the next run's prefix.
+ * each step the last earlier one that it races with (dependent, not ordered by what is between),
+ * and asks there for the later one's thread to be tried first.  Then the deepest step with
+ * something untried gives the next run's prefix.
  */
 #include "check_dpor.h"
 
@@ -85,13 +85,13 @@ static void try_at(struct check_dpor_step *s, unsigned t) {
     s->backtrack |= s->enabled >> t & 1 ? 1U << t : s->enabled;
 }
 
-/* Thread t is to go first at step k.  With a bound this may be one preemption too many, so also where
- * the thread that was running there had begun to run, which takes none (K. Coons et al.). */
+/* Thread t is to go first at step k.  With a bound this may be one preemption too many, so also
+ * where the thread that was running there had begun to run, which takes none (K. Coons et al.). */
 static void try_there(struct check_dpor *d, unsigned k, unsigned t) {
     try_at(&d->step[k], t);
     if (d->bound == UINT32_MAX)
         return;
-    while (k > 0 && d->step[k].chosen == d->step[k].before)
+    while (d->step[k].chosen == d->step[k].before && k > 0)
         k--;
     try_at(&d->step[k], t);
 }

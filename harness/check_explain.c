@@ -22,8 +22,8 @@ static bool open_places(void) {
         return dwfl != NULL;
     tried = true;
     dwfl = dwfl_begin(&callbacks);
-    if (dwfl != NULL && (dwfl_linux_proc_report(dwfl, getpid()) != 0 ||
-                         dwfl_report_end(dwfl, NULL, NULL) != 0)) {
+    if (dwfl != NULL &&
+        (dwfl_linux_proc_report(dwfl, getpid()) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0)) {
         dwfl_end(dwfl);
         dwfl = NULL;
     }
@@ -36,8 +36,7 @@ void check_place(const void *pc, char *text, size_t size) {
         return;
     Dwfl_Line *line = dwfl_getsrc(dwfl, (Dwarf_Addr)(uintptr_t)pc - 1);
     int number = 0;
-    const char *file =
-        line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    const char *file = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
     if (file == NULL)
         return;
     /* The folder tells one engine.c from another. */
@@ -54,9 +53,8 @@ static void address_name(const struct machine_explorer *x, uintptr_t address, ch
     GElf_Sym symbol;
     Dwfl_Module *module = open_places() ? dwfl_addrmodule(dwfl, address) : NULL;
     const char *name =
-        module != NULL
-            ? dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL)
-            : NULL;
+        module != NULL ? dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL)
+                       : NULL;
     if (name == NULL) {
         x->name(address, text, size);
         return;
@@ -99,9 +97,9 @@ static void happened(void *context, unsigned thread, uint64_t event, const struc
 }
 
 static const char *const kind_names[] = {
-    [EXPLORE_START] = "starts",   [EXPLORE_READ] = "load",   [EXPLORE_WRITE] = "store",
-    [EXPLORE_LOCKED] = "locked",  [EXPLORE_FENCE] = "fence", [EXPLORE_PAUSE] = "pause",
-    [EXPLORE_WAIT] = "wait",      [EXPLORE_SLEEP] = "sleep", [EXPLORE_WAKE] = "wake",
+    [EXPLORE_START] = "starts",    [EXPLORE_READ] = "load",   [EXPLORE_WRITE] = "store",
+    [EXPLORE_LOCKED] = "locked",   [EXPLORE_FENCE] = "fence", [EXPLORE_PAUSE] = "pause",
+    [EXPLORE_WAIT] = "wait",       [EXPLORE_SLEEP] = "sleep", [EXPLORE_WAKE] = "wake",
     [EXPLORE_BARRIER] = "barrier", [EXPLORE_END] = "ends",
 };
 
@@ -133,8 +131,8 @@ void check_explain(const struct check_subject *subject, const struct check_progr
     char program_text[256], place[64], address[64], text[192];
     check_replay(subject, program, schedule, &outcome, happened, &story);
     check_program_text(subject->catalogue, program, program_text, sizeof program_text);
-    fprintf(out, "%s on %s, %s: %s\n%s\n", subject->text, program_text,
-            subject->tso ? "tso" : "sc", check_failure_names[outcome.failure], outcome.why);
+    fprintf(out, "%s on %s, %s: %s\n%s\n", subject->text, program_text, subject->tso ? "tso" : "sc",
+            check_failure_names[outcome.failure], outcome.why);
     fprintf(out, "\nAccesses to shared memory in order, a column a thread, each with its number "
                  "among all events of its thread;\n* is what the program notes.\n\n");
     for (unsigned t = 0; t < program->threads; t++) {

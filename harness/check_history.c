@@ -102,9 +102,9 @@ void check_variable_name(unsigned v, char *text, size_t size) {
     static const struct {
         unsigned first;
         const char *name;
-    } ranges[] = {{CHECK_NODE, "node"},   {CHECK_KEYED, "keyed"}, {CHECK_TABLE, "table"},
-                  {CHECK_TREE, "tree"},   {CHECK_LIST, "list"},   {CHECK_TOKENS, "tokens"},
-                  {CHECK_SLOT, "slot"},   {CHECK_SMALL, "small"}, {CHECK_WORD, "word"},
+    } ranges[] = {{CHECK_NODE, "node"}, {CHECK_KEYED, "keyed"}, {CHECK_TABLE, "table"},
+                  {CHECK_TREE, "tree"}, {CHECK_LIST, "list"},   {CHECK_TOKENS, "tokens"},
+                  {CHECK_SLOT, "slot"}, {CHECK_SMALL, "small"}, {CHECK_WORD, "word"},
                   {CHECK_X, "x"}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (v >= ranges[i].first) {
@@ -118,19 +118,45 @@ void check_note_text(const struct check_noted *n, char *text, size_t size) {
     check_variable_name(n->variable, name, sizeof name);
     const unsigned long v = (unsigned long)n->value;
     switch ((enum check_kind)n->kind) {
-    case CHECK_INVOKE: snprintf(text, size, "block"); break;
-    case CHECK_BEGIN: snprintf(text, size, "begins"); break;
-    case CHECK_READ: snprintf(text, size, "reads %s = %lu", name, v); break;
-    case CHECK_WRITE: snprintf(text, size, "writes %s = %lu", name, v); break;
-    case CHECK_PUSH: snprintf(text, size, "pushes %lu", v); break;
-    case CHECK_POP: snprintf(text, size, "pops %lu", v); break;
-    case CHECK_IRREVOCABLE: snprintf(text, size, "is irrevocable"); break;
-    case CHECK_GIVE_UP: snprintf(text, size, "gives up"); break;
-    case CHECK_ASK: snprintf(text, size, "asks to commit"); break;
-    case CHECK_RETURN: snprintf(text, size, "has committed"); break;
-    case CHECK_PLAIN_READ: snprintf(text, size, "plain read %s = %lu", name, v); break;
-    case CHECK_PLAIN_WRITE: snprintf(text, size, "plain write %s = %lu", name, v); break;
-    default: snprintf(text, size, "initially %s = %lu", name, v); break;
+    case CHECK_INVOKE:
+        snprintf(text, size, "block");
+        break;
+    case CHECK_BEGIN:
+        snprintf(text, size, "begins");
+        break;
+    case CHECK_READ:
+        snprintf(text, size, "reads %s = %lu", name, v);
+        break;
+    case CHECK_WRITE:
+        snprintf(text, size, "writes %s = %lu", name, v);
+        break;
+    case CHECK_PUSH:
+        snprintf(text, size, "pushes %lu", v);
+        break;
+    case CHECK_POP:
+        snprintf(text, size, "pops %lu", v);
+        break;
+    case CHECK_IRREVOCABLE:
+        snprintf(text, size, "is irrevocable");
+        break;
+    case CHECK_GIVE_UP:
+        snprintf(text, size, "gives up");
+        break;
+    case CHECK_ASK:
+        snprintf(text, size, "asks to commit");
+        break;
+    case CHECK_RETURN:
+        snprintf(text, size, "has committed");
+        break;
+    case CHECK_PLAIN_READ:
+        snprintf(text, size, "plain read %s = %lu", name, v);
+        break;
+    case CHECK_PLAIN_WRITE:
+        snprintf(text, size, "plain write %s = %lu", name, v);
+        break;
+    default:
+        snprintf(text, size, "initially %s = %lu", name, v);
+        break;
     }
 }
 
@@ -197,7 +223,8 @@ static struct execution *new_execution(uint8_t lane, unsigned note, uint64_t beg
     return e;
 }
 
-static void add_access(struct execution *e, const struct check_noted *n, unsigned time, bool write) {
+static void add_access(struct execution *e, const struct check_noted *n, unsigned time,
+                       bool write) {
     j.access[j.accesses++] = (struct access){n->variable, write, n->value, time};
     e->count++;
     e->writes |= write;
@@ -610,7 +637,8 @@ static void explain_cycle(void) {
                 best[i] = at = from[at];
         }
     }
-    size_t used = (size_t)snprintf(j.why, j.why_size, "no order of the blocks explains what they read");
+    size_t used =
+        (size_t)snprintf(j.why, j.why_size, "no order of the blocks explains what they read");
     if (best_length == 0)
         return;
     used += (size_t)snprintf(j.why + used, j.why_size - used, "; the cycle:");

@@ -8,10 +8,10 @@
  * is strict serialisability (C. Papadimitriou, JACM 1979).
  *
  * Every prefix.  Where all writes are unique, opacity equals du-opacity (H. Attiya, S. Hans,
- * P. Kuznetsov, S. Ravi, "Safety of deferred update in transactional memory", ICDCS 2013), and so two
- * checks make one of the whole history enough: no execution reads what a block has written that had
- * not asked to commit yet, and the whole history has such an order (whose restriction to a prefix
- * then serves the prefix).
+ * P. Kuznetsov, S. Ravi, "Safety of deferred update in transactional memory", ICDCS 2013), and so
+ * two checks make one of the whole history enough: no execution reads what a block has written that
+ * had not asked to commit yet, and the whole history has such an order (whose restriction to a
+ * prefix then serves the prefix).
  *
  * The order is searched for depth first, one execution of one thread after the other, with the
  * states remembered from which the rest cannot be ordered (as G. Lowe, "Testing for

@@ -42,8 +42,8 @@ struct explore_choice check_random_choose(void *context, const struct explore_vi
     const uint32_t buffers = with_stores(view);
     if (buffers != 0 && (uint32_t)(draw(&r->state) >> 32) < r->drain_chance) {
         choice.drain = 1;
-        choice.thread =
-            (uint8_t)nth(buffers, (unsigned)below(&r->state, (uint64_t)__builtin_popcount(buffers)));
+        choice.thread = (uint8_t)nth(
+            buffers, (unsigned)below(&r->state, (uint64_t)__builtin_popcount(buffers)));
         choice.store = view->oldest[choice.thread];
         return choice;
     }
@@ -53,7 +53,8 @@ struct explore_choice check_random_choose(void *context, const struct explore_vi
     if (view->timeouts != 0 && (set == 0 || (uint32_t)(draw(&r->state) >> 32) < r->timeout_chance))
         set |= view->timeouts;
     if (set != 0)
-        choice.thread = (uint8_t)nth(set, (unsigned)below(&r->state, (uint64_t)__builtin_popcount(set)));
+        choice.thread =
+            (uint8_t)nth(set, (unsigned)below(&r->state, (uint64_t)__builtin_popcount(set)));
     return choice;
 }
 

@@ -1,13 +1,12 @@
 /*
  * check_policies.h - who goes on: the strategies of `allcores check`.
  *
- * random   before each event that may matter another thread goes on with a probability that is drawn
- *          for the run, and a buffer is drained with another one
- * pct      S. Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding
- *          bugs", ASPLOS 2010: random priorities, and d - 1 places where the running thread's becomes
- *          the lowest; under TSO each buffer is a thread of its own.  A thread that pauses falls to
- *          the end, or it would spin for ever.
- * dpor     check_dpor.h
+ * random   before each event that may matter another thread goes on with a probability that is
+ * drawn for the run, and a buffer is drained with another one pct      S. Burckhardt et al., "A
+ * randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010: random
+ * priorities, and d - 1 places where the running thread's becomes the lowest; under TSO each buffer
+ * is a thread of its own.  A thread that pauses falls to the end, or it would spin for ever. dpor
+ * check_dpor.h
  */
 #ifndef ALLCORES_CHECK_POLICIES_H
 #define ALLCORES_CHECK_POLICIES_H

@@ -136,16 +136,21 @@ bool check_schedule_parse(const char *text, struct check_schedule *s) {
         bool drain = false;
         if (s->deviations == CHECK_DEVIATIONS)
             return false;
-        if (sscanf(at, "%1u@%10lu:%1u%n", &thread, &event, &chosen, &used) != 3) { // NOLINT(cert-err34-c)
+        if (sscanf(at, "%1u@%10lu:%1u%n", &thread, &event, &chosen, &used) !=
+            3) { // NOLINT(cert-err34-c)
             drain = true;
-            if (sscanf(at, "%1u@%10lu:d%1u.%10lu%n", &thread, &event, &chosen, &store, &used) != // NOLINT(cert-err34-c)
+            if (sscanf(at, "%1u@%10lu:d%1u.%10lu%n", &thread, &event, &chosen, &store,
+                       &used) != // NOLINT(cert-err34-c)
                 4)
                 return false;
         }
         if (thread >= EXPLORE_THREADS || chosen >= EXPLORE_THREADS)
             return false;
-        s->deviation[s->deviations++] = (struct check_deviation){
-            .thread = (uint8_t)thread, .drain = drain, .chosen = (uint8_t)chosen, .event = event, .store = store};
+        s->deviation[s->deviations++] = (struct check_deviation){.thread = (uint8_t)thread,
+                                                                 .drain = drain,
+                                                                 .chosen = (uint8_t)chosen,
+                                                                 .event = event,
+                                                                 .store = store};
         at += used;
         if (*at == ',' && at[1] != '\0')
             at++;
@@ -208,12 +213,18 @@ static void finish(void *unused) {
 
 static enum check_failure failure_of(enum explore_verdict verdict) {
     switch (verdict) {
-    case EXPLORE_DEADLOCK: return CHECK_DEADLOCK;
-    case EXPLORE_NO_END: return CHECK_NO_PROGRESS;
-    case EXPLORE_FREED: return CHECK_USE_AFTER_FREE;
-    case EXPLORE_WILD: return CHECK_WILD_ACCESS;
-    case EXPLORE_CRASH: return CHECK_CRASH;
-    default: return CHECK_OK;
+    case EXPLORE_DEADLOCK:
+        return CHECK_DEADLOCK;
+    case EXPLORE_NO_END:
+        return CHECK_NO_PROGRESS;
+    case EXPLORE_FREED:
+        return CHECK_USE_AFTER_FREE;
+    case EXPLORE_WILD:
+        return CHECK_WILD_ACCESS;
+    case EXPLORE_CRASH:
+        return CHECK_CRASH;
+    default:
+        return CHECK_OK;
     }
 }
 
@@ -259,8 +270,7 @@ static void run_under(const struct check_subject *subject, const struct check_pr
         return;
     }
     outcome->unjudged = check_history.overflow;
-    outcome->failure =
-        check_history_judge(&check_history, outcome->why, sizeof outcome->why);
+    outcome->failure = check_history_judge(&check_history, outcome->why, sizeof outcome->why);
     if (outcome->failure != CHECK_OK)
         return;
     size_t bytes = 0;

@@ -1,5 +1,6 @@
 /*
- * explore.h - schedule exploration: a machine on which every interleaving is the caller's to choose.
+ * explore.h - schedule exploration: a machine on which every interleaving is the caller's to
+ * choose.
  *
  * A machine that can (struct machine, `explorer`) runs the same cells as for a simulation, but
  * without caches and without time: one event after the other, and before each one that others could
@@ -18,8 +19,8 @@
  * of the system empty it first, and the policy may drain any of them from its oldest store up to
  * one that it names.  The program performs its own stores, so a thread's buffered stores are taken
  * out of memory when it is switched out and put back when it goes on.
- *   Not modelled: buffering of stores to stacks, and of single stores beyond 64 bytes (they empty the
- *   buffer).  A pause empties the buffer, so that spinning threads are seen at last.
+ *   Not modelled: buffering of stores to stacks, and of single stores beyond 64 bytes (they empty
+ * the buffer).  A pause empties the buffer, so that spinning threads are seen at last.
  *
  * Memory.  What is freed is never used again within a run: an access to it, to the gap behind an
  * object, or to what was never allocated ends the run with a verdict, as do deadlock, a crash, and
@@ -60,11 +61,11 @@ struct explore_op {
 /* What a policy sees.  Bit t of a mask stands for thread t. */
 struct explore_view {
     unsigned threads;
-    unsigned current;  /* who ran last */
-    uint64_t event;    /* number of its pending event */
-    uint32_t enabled;  /* can go on */
-    uint32_t timeouts; /* sleep, and could go on because their time is over */
-    uint32_t yielding; /* of `enabled`: about to pause */
+    unsigned current;                        /* who ran last */
+    uint64_t event;                          /* number of its pending event */
+    uint32_t enabled;                        /* can go on */
+    uint32_t timeouts;                       /* sleep, and could go on because their time is over */
+    uint32_t yielding;                       /* of `enabled`: about to pause */
     const struct explore_op *const *pending; /* [threads] what each would do next */
     const unsigned *buffered;                /* [threads] stores in its buffer */
     const uint64_t *oldest;                  /* [threads] the event of the oldest of them */
@@ -127,7 +128,8 @@ struct machine_explorer {
     unsigned (*thread)(void);
     uint64_t (*events)(unsigned thread);
     uint64_t (*steps)(void);
-    /* What a thread has in its buffer: event numbers of its stores, oldest first; returns how many. */
+    /* What a thread has in its buffer: event numbers of its stores, oldest first; returns how many.
+     */
     unsigned (*stores)(unsigned thread, uint64_t events[EXPLORE_STORES]);
     /* Allocations that are not freed; *bytes of the first one and who made it. */
     size_t (*leaks)(size_t *bytes, const void **pc);

@@ -60,8 +60,9 @@ void *machine_alloc_aligned(size_t bytes, size_t align);
 void machine_free(void *p);
 
 /*
- * How many things to collect before they are worked off, where `usual` is best for speed: `usual`,
- * or fewer on a machine that explores schedules, so that small programs get there.
+ * A number that only speed depends on, such as how many things to collect before they are worked
+ * off, or how often to look before going to sleep: `usual`, or 1 on a machine that explores
+ * schedules, so that small programs get behind it.
  */
 #ifdef TM_SIMULATED
 unsigned machine_batch(unsigned usual);

@@ -172,7 +172,7 @@ void tm_c7_take_token(struct tm_thread *self) {
             tm_c7_run(s);
             tm_c7_obey(self);
         }
-        if (n < SPINS) {
+        if (n < machine_batch(SPINS)) {
             machine_cpu_relax();
             continue;
         }

@@ -38,7 +38,7 @@ static bool stopped(void) { return atomic_load(&tm_c7.group) != 0; }
 /* Waits while somebody has stopped us. */
 static void wait_for_go(void) {
     for (unsigned n = 0; stopped(); n++) {
-        if (n < STOP_SPINS) {
+        if (n < machine_batch(STOP_SPINS)) {
             machine_cpu_relax();
             continue;
         }

@@ -411,7 +411,7 @@ static void become_irrevocable(struct tm_thread *self) {
 
 /* Sleeps until something that was read has changed, or may have. */
 static void wait_for_change(struct tm_thread *self) {
-    for (unsigned i = 0; i < RETRY_SPINS; i++) {
+    for (unsigned i = 0; i < machine_batch(RETRY_SPINS); i++) {
         /* Relaxed: a hint, validate looks again. */
         if (tm_moved(self) && validate(self) != NULL)
             return;

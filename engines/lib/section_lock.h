@@ -41,7 +41,7 @@ TM_INLINE bool tm_section_release(struct tm_section_lock *lock) {
 /* Growing pauses.  True as soon as the lock is seen free and, with `take`, was taken; false when
  * that did not happen for the whole time. */
 static inline bool tm_section_spin(struct tm_section_lock *lock, bool take) {
-    for (unsigned i = 0; i < TM_SECTION_SPINS; i++) {
+    for (unsigned i = 0; i < machine_batch(TM_SECTION_SPINS); i++) {
         for (unsigned pause = 0; pause <= i / 16; pause++)
             machine_cpu_relax();
         if (atomic_load_explicit(&lock->locked, memory_order_relaxed) == 0 &&

@@ -490,13 +490,15 @@ static void noted(struct check_me *me, unsigned variable, bool inserts, bool don
 CONTAINER(list_add, noted(me, CHECK_LIST + 5, true, list_insert(self, w->list, 5)))
 CONTAINER(list_drop, noted(me, CHECK_LIST + 3, false, list_remove(self, w->list, 3)))
 CONTAINER(list_drop_next, noted(me, CHECK_LIST + 4, false, list_remove(self, w->list, 4)))
-CONTAINER(list_look, for (unsigned key = 3; key < 6; key++)
-                         check_note(me, CHECK_READ, CHECK_LIST + key, list_contains(self, w->list, key)))
+CONTAINER(list_look,
+          for (unsigned key = 3; key < 6; key++)
+              check_note(me, CHECK_READ, CHECK_LIST + key, list_contains(self, w->list, key)))
 CONTAINER(tree_add, noted(me, CHECK_TREE + 5, true, tree_insert(self, w->tree, 5)))
 CONTAINER(tree_drop, noted(me, CHECK_TREE + 1, false, tree_remove(self, w->tree, 1)))
 CONTAINER(tree_drop_next, noted(me, CHECK_TREE + 0, false, tree_remove(self, w->tree, 0)))
-CONTAINER(tree_look, for (unsigned key = 0; key < 7; key += 3)
-                         check_note(me, CHECK_READ, CHECK_TREE + key, tree_contains(self, w->tree, key)))
+CONTAINER(tree_look,
+          for (unsigned key = 0; key < 7; key += 3)
+              check_note(me, CHECK_READ, CHECK_TREE + key, tree_contains(self, w->tree, key)))
 
 static uint64_t table_value_of(TM_SELF, table_ref table, uint64_t key) {
     const uint64_t entry = table_find(self, table, key);
@@ -524,9 +526,9 @@ CONTAINER(table_drop, {
         table_remove(self, w->table, slot);
     }
 })
-CONTAINER(table_look, for (unsigned key = 1; key < 7; key++)
-                          check_note(me, CHECK_READ, CHECK_TABLE + key,
-                                     table_value_of(self, w->table, key)))
+CONTAINER(table_look,
+          for (unsigned key = 1; key < 7; key++)
+              check_note(me, CHECK_READ, CHECK_TABLE + key, table_value_of(self, w->table, key)))
 
 CONTAINER(keyed_add, {
     const uint64_t v = check_unique(me);
@@ -660,8 +662,7 @@ static void final(TM_SELF, void *world, struct check_me *me) {
         if (w->needs & CHECK_NEEDS_TABLE)
             check_note(me, CHECK_READ, CHECK_TABLE + key, table_value_of(self, w->table, key));
         if (w->needs & CHECK_NEEDS_KEYED)
-            check_note(me, CHECK_READ, CHECK_KEYED + key,
-                       keyed_find(self, w->keyed, key) != NULL);
+            check_note(me, CHECK_READ, CHECK_KEYED + key, keyed_find(self, w->keyed, key) != NULL);
     }
     if (w->needs & CHECK_NEEDS_TREE) {
         const tree_node_ref root = tm_get(w->tree, root);

@@ -10,8 +10,8 @@
  *   is the policy that runs, they are still those of the thread that ran last.
  * - store[i].under of a thread that is in: what the memory held below store i, with the thread's
  *   older stores in place.  Of a thread that is out, store[i].value is what it has stored.
- * - The newest store of the thread that is in may not have been made yet (its hook has returned, the
- *   program's instruction follows): its value is read from memory only when the thread leaves.
+ * - The newest store of the thread that is in may not have been made yet (its hook has returned,
+ * the program's instruction follows): its value is read from memory only when the thread leaves.
  */
 #include "internal.h"
 
@@ -84,7 +84,7 @@ static struct explore {
     struct paged { /* of mapped pages, by what sim_pages_byte says: a hash table that forgets */
         uint64_t granule;
         uint8_t state;
-    } *paged; /* [PAGED] */
+    } * paged; /* [PAGED] */
     uintptr_t data, data_end;
     char *top[REGIONS];        /* of each region: from here on nothing is in use */
     const char *high[REGIONS]; /* the highest top since `forget` */
@@ -114,7 +114,9 @@ static struct thread thread[EXPLORE_THREADS];
 /* Objects of any kind, as bytes: engines' atomics included. */
 static void copy(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
 
-static void *at(uintptr_t address) { return (void *)address; } /* NOLINT(performance-no-int-to-ptr) */
+static void *at(uintptr_t address) {
+    return (void *)address;
+} /* NOLINT(performance-no-int-to-ptr) */
 
 static void take_out_stores(void) {
     struct thread *t = x.in;
@@ -155,8 +157,8 @@ static void drain_all(struct thread *t) { drain(t, t->stores); }
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* A granule that is reached through several addresses has one state.  It is alive: what engines keep
- * in pages they give out themselves. */
+/* A granule that is reached through several addresses has one state.  It is alive: what engines
+ * keep in pages they give out themselves. */
 static uint8_t *state_of_page(uintptr_t address) {
     const uint64_t granule = sim_pages_byte(address) >> GRANULE_SHIFT;
     uint64_t i = granule * UINT64_C(0x9e3779b97f4a7c15) >> 48;
@@ -217,20 +219,20 @@ static _Noreturn void bad_access(uintptr_t address, size_t bytes, const char *wh
     name(address, object, sizeof object);
     const unsigned t = x.now != NULL ? number(x.now) : EXPLORE_THREADS;
     if (x.now != NULL)
-        snprintf(x.explanation, sizeof x.explanation, "thread %u, event %lu: %s of %zu bytes at %s, %s",
-                 t, (unsigned long)x.now->events, what, bytes, object,
-                 freed ? "which was freed" : "which was never allocated");
-    else
-        snprintf(x.explanation, sizeof x.explanation, "setup or verification: %s of %zu bytes at %s, %s",
+        snprintf(x.explanation, sizeof x.explanation,
+                 "thread %u, event %lu: %s of %zu bytes at %s, %s", t, (unsigned long)x.now->events,
                  what, bytes, object, freed ? "which was freed" : "which was never allocated");
+    else
+        snprintf(x.explanation, sizeof x.explanation,
+                 "setup or verification: %s of %zu bytes at %s, %s", what, bytes, object,
+                 freed ? "which was freed" : "which was never allocated");
     end_run(freed ? EXPLORE_FREED : EXPLORE_WILD, t);
 }
 
 void *sim_explore_alloc(size_t bytes, size_t align, const void *pc) {
     const unsigned region = x.now == NULL ? 0 : number(x.now) + 1;
     char *const end = AREA + ((size_t)(region + 1) << REGION_SHIFT);
-    const uintptr_t start =
-        ((uintptr_t)x.top[region] + GAP + align - 1) & ~(uintptr_t)(align - 1);
+    const uintptr_t start = ((uintptr_t)x.top[region] + GAP + align - 1) & ~(uintptr_t)(align - 1);
     const size_t room = (bytes + 15) & ~(size_t)15;
     if (x.allocations == ALLOCATIONS || room > (size_t)((uintptr_t)end - start))
         return NULL;
@@ -573,8 +575,8 @@ static bool open_explorer(char *why, size_t why_size) {
         x.paged = calloc(PAGED, sizeof *x.paged);
     if (x.allocation == NULL)
         x.allocation = calloc(ALLOCATIONS, sizeof *x.allocation);
-    if (!x.mapped || x.area_state == NULL || x.data_state == NULL || x.allocation == NULL || x.paged == NULL ||
-        !sim_block_open()) {
+    if (!x.mapped || x.area_state == NULL || x.data_state == NULL || x.allocation == NULL ||
+        x.paged == NULL || !sim_block_open()) {
         snprintf(why, why_size, "schedule exploration cannot have its memory");
         return false;
     }

@@ -109,7 +109,8 @@ bool sim_pages_allow(uintptr_t address, enum sim_right right);
 /* It does not: charges the fault and calls the program's handler.  The access is tried again when
  * this returns, perhaps on another hardware thread; the handler may also leave by a jump. */
 void sim_pages_fault(uintptr_t address, enum sim_right right);
-/* One number for all addresses of the same byte, which lies there; 0: its page is not accessible. */
+/* One number for all addresses of the same byte, which lies there; 0: its page is not accessible.
+ */
 uint64_t sim_pages_byte(uintptr_t address);
 /* False: too many regions. */
 bool sim_pages_declare(struct sim_memory *m);

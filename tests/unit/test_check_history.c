@@ -37,8 +37,9 @@ static enum check_failure judge(const char *text) {
         }
         static const char letters[] = "([rw<>ig?)pP";
         static const enum check_kind kinds[] = {
-            CHECK_INVOKE, CHECK_BEGIN,   CHECK_READ, CHECK_WRITE,  CHECK_PUSH,       CHECK_POP,
-            CHECK_IRREVOCABLE, CHECK_GIVE_UP, CHECK_ASK,  CHECK_RETURN, CHECK_PLAIN_READ, CHECK_PLAIN_WRITE};
+            CHECK_INVOKE, CHECK_BEGIN,  CHECK_READ,        CHECK_WRITE,
+            CHECK_PUSH,   CHECK_POP,    CHECK_IRREVOCABLE, CHECK_GIVE_UP,
+            CHECK_ASK,    CHECK_RETURN, CHECK_PLAIN_READ,  CHECK_PLAIN_WRITE};
         if (kind == 'k' || kind == 'K')
             check_note(&me[thread], kind == 'k' ? CHECK_READ : CHECK_WRITE, CHECK_LIST + variable,
                        value);
@@ -67,8 +68,8 @@ static void test_serial_blocks_are_accepted(void **state) {
 
 static void test_overlapping_blocks_may_come_in_either_order(void **state) {
     (void)state;
-    ACCEPTED("0( 1( 0[ 1[ 0w0=1 1r0=0 0? 0) 1? 1)"); /* the reader first */
-    ACCEPTED("0( 1( 0[ 0w0=1 0? 1[ 1r0=1 1? 1) 0)"); /* the writer first */
+    ACCEPTED("0( 1( 0[ 1[ 0w0=1 1r0=0 0? 0) 1? 1)");                   /* the reader first */
+    ACCEPTED("0( 1( 0[ 0w0=1 0? 1[ 1r0=1 1? 1) 0)");                   /* the writer first */
     ACCEPTED("0( 1( 0[ 1[ 0w0=1 1w0=2 0? 1? 1) 0) 2( 2[ 2r0=1 2? 2)"); /* the second to ask first */
 }
 
@@ -82,8 +83,7 @@ static void test_a_lost_update_is_refused(void **state) {
 
 static void test_write_skew_is_refused(void **state) {
     (void)state;
-    REFUSED(CHECK_NOT_SERIALISABLE,
-            "0( 1( 0[ 1[ 0r0=0 0r1=0 1r0=0 1r1=0 0w0=1 1w1=2 0? 1? 0) 1)");
+    REFUSED(CHECK_NOT_SERIALISABLE, "0( 1( 0[ 1[ 0r0=0 0r1=0 1r0=0 1r1=0 0w0=1 1w1=2 0? 1? 0) 1)");
 }
 
 static void test_a_stale_read_after_the_end_is_refused(void **state) {
@@ -95,7 +95,8 @@ static void test_a_stale_read_after_the_end_is_refused(void **state) {
 static void test_an_inconsistent_aborted_execution_is_refused(void **state) {
     (void)state;
     /* Strictly serialisable, but a zombie saw half of a block. */
-    REFUSED(CHECK_NOT_SERIALISABLE, "0( 1( 1[ 1r0=0 0[ 0w0=1 0w1=2 0? 0) 1r1=2 1[ 1r0=1 1r1=2 1? 1)");
+    REFUSED(CHECK_NOT_SERIALISABLE,
+            "0( 1( 1[ 1r0=0 0[ 0w0=1 0w1=2 0? 0) 1r1=2 1[ 1r0=1 1r1=2 1? 1)");
     ACCEPTED("0( 1( 1[ 1r0=0 1r1=0 0[ 0w0=1 0w1=2 0? 0) 1[ 1r0=1 1r1=2 1? 1)");
 }
 
@@ -128,8 +129,7 @@ static void test_plain_accesses_are_blocks_of_their_own(void **state) {
     (void)state;
     ACCEPTED("0( 0[ 0w0=1 0? 0) 0p1=0 0P1=2 0p1=2 0( 0[ 0w0=3 0? 0) 1( 1[ 1r1=2 1r0=3 1? 1)");
     /* A delayed write-back: the block wrote before it was privatised, and is seen afterwards. */
-    REFUSED(CHECK_NOT_SERIALISABLE,
-            "1( 1[ 1r0=0 1w1=5 1? 1) 0( 0[ 0w0=1 0? 0) 0p1=5 0P1=6 0p1=5");
+    REFUSED(CHECK_NOT_SERIALISABLE, "1( 1[ 1r0=0 1w1=5 1? 1) 0( 0[ 0w0=1 0? 0) 0p1=5 0P1=6 0p1=5");
 }
 
 static void test_irrevocable_blocks(void **state) {

@@ -202,7 +202,8 @@ static void test_own_stores_that_overlap(void **state) {
 static unsigned search(body *const *bodies, unsigned n, unsigned results, unsigned bound,
                        unsigned *runs, bool *complete) {
     static struct check_dpor d;
-    const struct explore_policy policy = {.choose = check_dpor_choose, .context = &d, .every = true};
+    const struct explore_policy policy = {
+        .choose = check_dpor_choose, .context = &d, .every = true};
     unsigned seen = 0;
     *runs = 0;
     check_dpor_begin(&d, bound);
@@ -237,7 +238,8 @@ static void test_the_search_finds_all_outcomes_of_few_schedules(void **state) {
     body *const three[] = {increments, increments, increments};
     (void)search(three, 3, 0, UINT32_MAX, &runs, &complete);
     assert_true(complete);
-    /* 90 interleavings of two events each; those whose reads and writes are ordered alike are one. */
+    /* 90 interleavings of two events each; those whose reads and writes are ordered alike are one.
+     */
     assert_in_range(runs, 10, 90);
 }
 
