@@ -159,7 +159,7 @@ static bool get_all(const struct reader *r, struct claim *c) {
     if (json_array_size(quantities) == 0 && c->pending == NULL)
         return refuse(r, "quantities", "must not be empty unless the claim is pending");
     for (size_t i = 0; i < json_array_size(quantities); i++) {
-        char place[32];
+        char place[48];
         snprintf(place, sizeof place, "quantities[%zu]", i);
         if (!get_quantity(r, place, json_array_get(quantities, i), c, &c->quantity[i]))
             return false;
