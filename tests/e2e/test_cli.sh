@@ -115,7 +115,7 @@ if command -v jq >/dev/null; then
         run "$ALLCORES" list ${2:+"$2"} --json
         expect "JSON: $1" jq -e "$3" "$OUT" >"$TMP"/jq
     }
-    json 'all parts' '' 'keys == ["engines", "experiments", "machines", "profiles", "workloads"]'
+    json 'all parts' '' 'keys == ["claims", "engines", "experiments", "machines", "profiles", "workloads"]'
     json 'one part' engines 'keys == ["engines"]'
     json 'each engine once' engines '[.engines[].name] | . == unique and length >= 2'
     json 'each workload once' workloads '[.workloads[].name] | . == unique and length >= 2'
