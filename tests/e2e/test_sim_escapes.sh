@@ -22,7 +22,7 @@ strerror                the same: what a call of the machine failed of
 __errno_location        the same: why; the words of start, too
 abort                   the end of it
 _GLOBAL_OFFSET_TABLE_   the linker
-check_note              what the programs of `check` note, which is no event (record.h)
+check_note              what the programs of check note, which is no event (record.h)
 check_unique            the same
 check_new_node          the same
 check_node              the same
