@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -113,7 +114,8 @@ static void test_each_quantity_has_its_cells(void **state) {
         for (unsigned i = 0; i < c.quantities; i++) {
             const struct claim_quantity *q = &c.quantity[i];
             struct experiment e;
-            struct plan plan = {.cells = NULL};
+            struct plan plan = {.overrides = calloc(PLAN_OVERRIDES_MAX, sizeof *plan.overrides)};
+            assert_non_null(plan.overrides);
             if (!experiment_load(q->experiment, &e, why, sizeof why))
                 fail_msg("%s: %s", c.id, why);
             if (!experiment_overrides(&e, &plan, why, sizeof why) ||
