@@ -14,19 +14,9 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include "simulated_only.h"
 
-static void test_nothing(void **state) {
-    (void)state;
-    skip(); /* a sanitizer build has no simulated machine */
-}
-
-int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_nothing)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-#else
+#ifndef NO_SIMULATED_MACHINE
 
 enum { VALUES_MAX = 16 };
 
