@@ -262,30 +262,20 @@ $(B)/buildinfo.c: FORCE $(B)/flags
 	@scripts/buildinfo '$(CC)' '$(CFLAGS_ALL)' '$(SAN)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# Change when a profile or an experiment comes or goes; the objects also depend on what is in them.
-$(B)/profiles.c: FORCE scripts/embed | $(B)/tools
-	@mkdir -p $(@D)
-	@scripts/embed sim_profile $(PROFILES) >$@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+# $(call embedded,NAME,PREFIX,FILES): NAME.c changes when a file comes or goes; the object also depends on what
+# is in them.
+define embedded
+$(B)/$(1).c: FORCE scripts/embed | $(B)/tools
+	@mkdir -p $$(@D)
+	@scripts/embed $(2) $(3) >$$@.new
+	@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
 
-$(B)/experiments.c: FORCE scripts/embed | $(B)/tools
-	@mkdir -p $(@D)
-	@scripts/embed experiment $(EXPERIMENTS) >$@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-
-$(B)/claims.c: FORCE scripts/embed | $(B)/tools
-	@mkdir -p $(@D)
-	@scripts/embed claim $(CLAIMS) >$@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-
-$(B)/profiles.o: $(B)/profiles.c $(PROFILES) $(B)/flags
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
-
-$(B)/experiments.o: $(B)/experiments.c $(EXPERIMENTS) $(B)/flags
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
-
-$(B)/claims.o: $(B)/claims.c $(CLAIMS) $(B)/flags
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+$(B)/$(1).o: $(B)/$(1).c $(3) $(B)/flags
+	$$(CC) $$(CFLAGS_ALL) -c -o $$@ $$<
+endef
+$(eval $(call embedded,profiles,sim_profile,$(PROFILES)))
+$(eval $(call embedded,experiments,experiment,$(EXPERIMENTS)))
+$(eval $(call embedded,claims,claim,$(CLAIMS)))
 
 $(B)/harness/buildinfo.o: $(B)/buildinfo.c
 	@mkdir -p $(@D)
