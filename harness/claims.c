@@ -84,7 +84,8 @@ static int run_experiment(const char *name, const char *folder, bool quick) {
     char *out = NULL;
     if (asprintf(&out, "%s/%s.json", folder, name) < 0)
         return cli_error(command.name, "out of memory");
-    const char *words[16] = {"run", "--experiment", name, "--quiet", "--out", out, "--resume"};
+    const char *words[RUN_WORDS_MAX] = {"run", "--experiment", name, "--quiet", "--out",
+                                        out,   "--resume"};
     int count = 7;
     if (quick) {
         words[count++] = "--repetitions";
@@ -94,15 +95,7 @@ static int run_experiment(const char *name, const char *folder, bool quick) {
         words[count++] = "--min-time";
         words[count++] = shortest;
     }
-    char *copies[17] = {NULL};
-    int status = EXIT_DONE;
-    for (int i = 0; i < count; i++)
-        if ((copies[i] = strdup(words[i])) == NULL)
-            status = cli_error(command.name, "out of memory");
-    if (status == EXIT_DONE)
-        status = run_main(count, copies);
-    for (int i = 0; i < count; i++)
-        free(copies[i]);
+    const int status = run_words(command.name, words, count);
     free(out);
     return status;
 }

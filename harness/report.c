@@ -158,12 +158,12 @@ static bool draw_experiments(const struct load *load, const char *folder, struct
             cli_error(NULL, "%s", why);
             return false;
         }
-        const char *name = experiment.panels == 0
-                               ? NULL
-                               : figures_add_experiment(figures, experiment.name, experiment.title,
-                                                        experiment.expect);
-        const bool ok = experiment.panels == 0 ||
-                        (name != NULL && experiment_draw(&experiment, load, i, folder, name));
+        bool ok = true;
+        if (experiment.panels > 0) {
+            const char *name = figures_add_experiment(figures, experiment.name, experiment.title,
+                                                      experiment.expect);
+            ok = name != NULL && experiment_draw(&experiment, load, i, folder, name);
+        }
         experiment_free(&experiment);
         if (!ok)
             return false;

@@ -307,11 +307,12 @@ static int show_experiment(const struct experiment *experiment, const struct pla
     if (!ok)
         cli_error(command.name, "out of memory");
     ok = ok && load_files(&load, paths, 1) && experiment_draw(experiment, &load, 0, folder, stem);
-    if (ok && !plan->quiet && experiment->panels == 0)
-        printf("%s\n%s\n", experiment->question, experiment->expect);
-    else if (ok && !plan->quiet)
-        printf("%s\n%s/%s.svg, %s/%s.png\n%s\n", experiment->question, folder, stem, folder, stem,
-               experiment->expect);
+    if (ok && !plan->quiet) {
+        puts(experiment->question);
+        if (experiment->panels > 0)
+            printf("%s/%s.svg, %s/%s.png\n", folder, stem, folder, stem);
+        puts(experiment->expect);
+    }
     load_free(&load);
     free(folder);
     free(stem);
@@ -346,5 +347,18 @@ int run_main(int argc, char **argv) {
     }
     plan_free(&plan);
     experiment_free(&experiment);
+    return status;
+}
+
+int run_words(const char *where, const char *const *words, int count) {
+    char *copies[RUN_WORDS_MAX + 1] = {NULL};
+    int status = EXIT_DONE;
+    for (int i = 0; i < count; i++)
+        if ((copies[i] = strdup(words[i])) == NULL)
+            status = cli_error(where, "out of memory");
+    if (status == EXIT_DONE)
+        status = run_main(count, copies);
+    for (int i = 0; i < count; i++)
+        free(copies[i]);
     return status;
 }

@@ -7,4 +7,9 @@
 /* argv[0] is the subcommand's name.  Returns an exit status (runner.h). */
 int run_main(int argc, char **argv);
 
+enum { RUN_WORDS_MAX = 32 };
+/* `run` for another subcommand, `where` in messages: count <= RUN_WORDS_MAX words, the first of
+ * which is "run"; they stay the caller's.  Returns what run_main does. */
+int run_words(const char *where, const char *const *words, int count);
+
 #endif

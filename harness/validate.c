@@ -560,17 +560,7 @@ static int run_matrix(const char **values, const char *profile, const char *resu
                                      values[MIN_TIME] != NULL ? values[MIN_TIME] : "0.005",
                                      "--out",
                                      results};
-    enum { ARGUMENTS = sizeof arguments / sizeof *arguments };
-    char *copies[ARGUMENTS + 1] = {NULL};
-    int status = EXIT_DONE;
-    for (unsigned i = 0; i < ARGUMENTS; i++)
-        if ((copies[i] = strdup(arguments[i])) == NULL)
-            status = cli_error(command.name, "out of memory");
-    if (status == EXIT_DONE)
-        status = run_main(ARGUMENTS, copies);
-    for (unsigned i = 0; i < ARGUMENTS; i++)
-        free(copies[i]);
-    return status;
+    return run_words(command.name, arguments, sizeof arguments / sizeof *arguments);
 }
 
 /* Measures this computer first. */
