@@ -12,6 +12,7 @@
 #include "outfile.h"
 #include "runner.h"
 #include "spec.h"
+#include "splitmix.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -164,13 +165,6 @@ static int make_subjects(const char *given, bool tso) {
 
 /* ---- programs ------------------------------------------------------------------------------- */
 
-static uint64_t draw(uint64_t *state) { /* splitmix64 */
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 struct list {
     struct check_program *program;
     size_t count, room;
@@ -223,13 +217,14 @@ static void draw_program(const struct check_catalogue *catalogue, uint64_t *stat
     if (n == 0)
         return;
     do {
-        *p = (struct check_program){.threads = 2 + (unsigned)(draw(state) % 3)};
-        const uint8_t first = (uint8_t)(draw(state) % n);
+        *p = (struct check_program){.threads = 2 + (unsigned)(splitmix64(state) % 3)};
+        const uint8_t first = (uint8_t)(splitmix64(state) % n);
         for (unsigned t = 0; t < p->threads; t++) {
-            p->length[t] = 1 + (unsigned)(draw(state) % 3);
+            p->length[t] = 1 + (unsigned)(splitmix64(state) % 3);
             for (unsigned i = 0; i < p->length[t]; i++) /* from the same part of the catalogue */
-                p->tx[t][i] = draw(state) % 2 ? (uint8_t)(draw(state) % n)
-                                              : (uint8_t)((first + draw(state) % 4) % n);
+                p->tx[t][i] = splitmix64(state) % 2
+                                  ? (uint8_t)(splitmix64(state) % n)
+                                  : (uint8_t)((first + splitmix64(state) % 4) % n);
         }
     } while (!check_program_sensible(catalogue, p));
 }
@@ -360,26 +355,26 @@ static bool explore_all(void) {
     add_pairs(catalogue, &pairs);
     add_triples(catalogue, &triples);
     uint64_t state = x.seed;
-    size_t pair = 0, triple = draw(&state) % (triples.count + 1);
+    size_t pair = 0, triple = splitmix64(&state) % (triples.count + 1);
     uint64_t each = x.limit == UINT64_MAX || pairs.count == 0 ? 200 : x.limit / 2 / pairs.count;
     each = each < 8 ? 8 : each > 1000 ? 1000 : each;
     bool good = true;
     while (good && !over()) {
         struct check_program larger = {.threads = 0};
         if (pairs.count > 0) {
-            good = explore_program(&pairs.program[pair++ % pairs.count], each, draw(&state));
+            good = explore_program(&pairs.program[pair++ % pairs.count], each, splitmix64(&state));
             if (!good || over())
                 break;
         }
         if (triples.count > 0) { /* a stride that meets all of them */
             triple = (triple + 617) % triples.count;
-            good = explore_program(&triples.program[triple], each / 2, draw(&state));
+            good = explore_program(&triples.program[triple], each / 2, splitmix64(&state));
             if (!good || over())
                 break;
         }
         draw_program(catalogue, &state, &larger);
         if (larger.threads <= catalogue->engine->max_threads)
-            good = explore_program(&larger, each / 2, draw(&state));
+            good = explore_program(&larger, each / 2, splitmix64(&state));
         if (pairs.count == 0 && triples.count == 0 &&
             larger.threads > catalogue->engine->max_threads)
             break;

@@ -3,13 +3,9 @@
  */
 #include "check_policies.h"
 
-static uint64_t draw(uint64_t *state) { /* splitmix64 */
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t *state, uint64_t n) { return (draw(state) >> 32) * n >> 32; }
+#include "splitmix.h"
+
+static uint64_t below(uint64_t *state, uint64_t n) { return (splitmix64(state) >> 32) * n >> 32; }
 
 /* Bit number `n` of those that are set. */
 static unsigned nth(uint32_t mask, unsigned n) {
@@ -29,7 +25,7 @@ static uint32_t with_stores(const struct explore_view *view) {
 
 void check_random_begin(struct check_random *r, uint64_t seed) {
     r->state = seed;
-    (void)draw(&r->state);
+    (void)splitmix64(&r->state);
     /* From "about every second event" to "now and then". */
     r->switch_chance = UINT32_MAX >> (1 + below(&r->state, 5));
     r->drain_chance = UINT32_MAX >> (1 + below(&r->state, 5));
@@ -40,17 +36,18 @@ struct explore_choice check_random_choose(void *context, const struct explore_vi
     struct check_random *r = context;
     struct explore_choice choice = explore_default(view);
     const uint32_t buffers = with_stores(view);
-    if (buffers != 0 && (uint32_t)(draw(&r->state) >> 32) < r->drain_chance) {
+    if (buffers != 0 && (uint32_t)(splitmix64(&r->state) >> 32) < r->drain_chance) {
         choice.drain = 1;
         choice.thread = (uint8_t)nth(
             buffers, (unsigned)below(&r->state, (uint64_t)__builtin_popcount(buffers)));
         choice.store = view->oldest[choice.thread];
         return choice;
     }
-    if ((uint32_t)(draw(&r->state) >> 32) >= r->switch_chance)
+    if ((uint32_t)(splitmix64(&r->state) >> 32) >= r->switch_chance)
         return choice;
     uint32_t set = view->enabled;
-    if (view->timeouts != 0 && (set == 0 || (uint32_t)(draw(&r->state) >> 32) < r->timeout_chance))
+    if (view->timeouts != 0 &&
+        (set == 0 || (uint32_t)(splitmix64(&r->state) >> 32) < r->timeout_chance))
         set |= view->timeouts;
     if (set != 0)
         choice.thread =
@@ -62,11 +59,11 @@ struct explore_choice check_random_choose(void *context, const struct explore_vi
 
 void check_pct_begin(struct check_pct *p, uint64_t seed, unsigned depth, uint64_t decisions) {
     p->state = seed;
-    (void)draw(&p->state);
+    (void)splitmix64(&p->state);
     p->lowest = 0;
     p->asked = 0;
     for (unsigned i = 0; i < 2 * EXPLORE_THREADS; i++)
-        p->priority[i] = 1 + (int64_t)(draw(&p->state) >> 2);
+        p->priority[i] = 1 + (int64_t)(splitmix64(&p->state) >> 2);
     p->changes = depth - 1 < CHECK_CHANGES_MAX ? depth - 1 : CHECK_CHANGES_MAX;
     for (unsigned i = 0; i < p->changes; i++)
         p->change[i] = 1 + below(&p->state, decisions > 0 ? decisions : 1);

@@ -3,6 +3,8 @@
  */
 #include "schedule.h"
 
+#include "splitmix.h"
+
 unsigned schedule_starts(unsigned passes) {
     enum { STARTS_MIN = 3, PASSES_PER_START_MAX = 3 };
     const unsigned starts = passes / PASSES_PER_START_MAX + (passes % PASSES_PER_START_MAX != 0);
@@ -18,20 +20,12 @@ unsigned schedule_start_of(unsigned pass, unsigned passes) {
     return pass < in_longer ? pass / (length + 1) : longer + (pass - in_longer) / length;
 }
 
-/* splitmix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014). */
-static uint64_t next(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* A generator for one purpose in one pass. */
 static uint64_t stream(uint64_t seed, unsigned pass, uint64_t purpose) {
     uint64_t state = seed;
-    state = next(&state) ^ purpose;
-    state = next(&state) ^ pass;
-    return next(&state);
+    state = splitmix64(&state) ^ purpose;
+    state = splitmix64(&state) ^ pass;
+    return splitmix64(&state);
 }
 
 void schedule_order(uint64_t seed, unsigned pass, size_t *order, size_t n) {
@@ -39,7 +33,7 @@ void schedule_order(uint64_t seed, unsigned pass, size_t *order, size_t n) {
     for (size_t i = 0; i < n; i++)
         order[i] = i;
     for (size_t i = n; i > 1; i--) { /* Fisher-Yates; the modulo's bias is below n * 2^-64 */
-        const size_t j = (size_t)(next(&state) % i);
+        const size_t j = (size_t)(splitmix64(&state) % i);
         const size_t other = order[j];
         order[j] = order[i - 1];
         order[i - 1] = other;

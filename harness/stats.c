@@ -11,6 +11,8 @@
  */
 #include "stats.h"
 
+#include "splitmix.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -76,19 +78,11 @@ static double resample_median(const struct ranked *ranked, const size_t *drawn, 
     return low_middle;
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): any seed, zero included, gives a full-period sequence. */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* Draws n rounds of n with replacement. */
 static void resample(size_t *drawn, size_t n, uint64_t *random) {
     memset(drawn, 0, n * sizeof *drawn);
     for (size_t i = 0; i < n; i++)
-        drawn[(size_t)(((next_random(random) >> 32) * (uint64_t)n) >> 32)]++;
+        drawn[(size_t)(((splitmix64(random) >> 32) * (uint64_t)n) >> 32)]++;
 }
 
 /* The interval from STATS_RESAMPLES replicates, which are sorted in place. */
