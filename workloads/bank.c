@@ -36,7 +36,7 @@ struct bank_stats {
     uint64_t ops;
     uint64_t bad_audits; /* audits that saw another total */
     uint64_t bad_total;  /* what the first of them saw */
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 struct world {
     uint64_t accounts;
@@ -55,7 +55,7 @@ static void *bank_setup(TM_SELF, const struct tm_setup *setup, char *why, size_t
     w->total = w->accounts * OPENING_BALANCE;
     w->audits = plain_chance_of(setup->args[AUDITS].r / 100);
     w->threads = setup->threads;
-    w->stats = machine_alloc_aligned(w->threads * sizeof *w->stats, PLAIN_LINE);
+    w->stats = machine_alloc_aligned(w->threads * sizeof *w->stats, TM_APART);
     w->account = machine_alloc(w->accounts * sizeof *w->account);
     if (w->stats == NULL || w->account == NULL)
         goto out_of_memory_inside;

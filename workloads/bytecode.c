@@ -389,7 +389,7 @@ typedef TM_REF(struct stack) stack_ref;
 /* Keeps what belongs to two threads on different lines. */
 struct spacer {
     TM_HEADER;
-    char bytes[2 * PLAIN_LINE];
+    char bytes[2 * TM_APART];
 };
 typedef TM_REF(struct spacer) spacer_ref;
 
@@ -402,7 +402,7 @@ struct bytecode_thread {
     counter_ref counter[FUNCTIONS]; /* counters=local: its own; otherwise those of all */
     spacer_ref spacer[2];
     uint64_t ops;
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 /* Plain memory, constant after setup. */
 struct world {
@@ -1002,7 +1002,7 @@ static void *bytecode_setup(TM_SELF, const struct tm_setup *setup, char *why, si
     const union tm_value *args = setup->args;
     struct world *w = machine_alloc_aligned(sizeof *w, TM_CACHE_LINE);
     struct bytecode_thread *threads =
-        machine_alloc_aligned(setup->threads * sizeof *threads, PLAIN_LINE);
+        machine_alloc_aligned(setup->threads * sizeof *threads, TM_APART);
     if (w == NULL || threads == NULL) {
         snprintf(why, why_size, "out of memory");
         machine_free(threads);

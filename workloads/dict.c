@@ -49,7 +49,7 @@ struct dict_stats {
     uint64_t scans;
     uint64_t scan_sum;  /* of the last scan */
     uint64_t went_back; /* scans that saw less than the one before */
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 /* Constant after setup, but for what the reference leads to. */
 struct world {
@@ -81,7 +81,7 @@ static void *dict_setup(TM_SELF, const struct tm_setup *setup, char *why, size_t
         return NULL;
     }
     struct world *w = machine_alloc_aligned(sizeof *w, TM_CACHE_LINE);
-    struct dict_stats *stats = machine_alloc_aligned(setup->threads * sizeof *stats, PLAIN_LINE);
+    struct dict_stats *stats = machine_alloc_aligned(setup->threads * sizeof *stats, TM_APART);
     if (w == NULL || stats == NULL) {
         snprintf(why, why_size, "out of memory");
         machine_free(stats);

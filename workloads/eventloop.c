@@ -368,7 +368,7 @@ static inline void eventloop_run(TM_SELF, struct world *w, struct tm_rand *rng) 
 /* ---- setup --------------------------------------------------------------------------------- */
 
 static void *eventloop_setup(TM_SELF, const struct tm_setup *setup, char *why, size_t why_size) {
-    struct world *w = machine_alloc_aligned(sizeof *w, PLAIN_LINE);
+    struct world *w = machine_alloc_aligned(sizeof *w, TM_APART);
     if (w == NULL)
         goto out_of_memory;
     const unsigned pool = (unsigned)setup->args[POOL].i;
@@ -566,8 +566,8 @@ static bool eventloop_verify(TM_SELF, void *world, uint64_t ops, char *why, size
     const struct world *w = world;
     bool ok = false;
     uint64_t *goal = machine_alloc(w->sessions * sizeof *goal);
-    struct model *model = machine_alloc_aligned(w->sessions * sizeof *model, PLAIN_LINE);
-    uint64_t *counted = machine_alloc_aligned(w->shards * sizeof *counted, PLAIN_LINE);
+    struct model *model = machine_alloc_aligned(w->sessions * sizeof *model, TM_APART);
+    uint64_t *counted = machine_alloc_aligned(w->shards * sizeof *counted, TM_APART);
     if (goal == NULL || model == NULL || counted == NULL) {
         snprintf(why, why_size, "out of memory");
     } else if (check_stopped(self, w, ops, why, why_size)) {

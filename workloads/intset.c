@@ -39,7 +39,7 @@ struct intset_stats {
     uint64_t keys;    /* inserted minus removed, may wrap */
     uint64_t key_sum; /* the same of the keys themselves, may wrap */
     uint64_t hits;    /* lookups that found their key: the compiler must not drop them */
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 /* Constant after setup, but for what the references lead to. */
 struct world {
@@ -110,7 +110,7 @@ static void *intset_setup(TM_SELF, const struct tm_setup *setup, char *why, size
     w->inserts = plain_chance_of(args[UPDATES].r / 200);
     w->updates = plain_chance_of(args[UPDATES].r / 100);
     w->threads = setup->threads;
-    w->stats = machine_alloc_aligned(w->threads * sizeof *w->stats, PLAIN_LINE);
+    w->stats = machine_alloc_aligned(w->threads * sizeof *w->stats, TM_APART);
     if (w->stats == NULL)
         goto out_of_memory;
     if (w->kind == TREE) {

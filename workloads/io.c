@@ -76,7 +76,7 @@ struct channel {
 /* Written by its own thread, outside of blocks; read by verify. */
 struct io_stats {
     uint64_t ops, writes;
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 /* Plain memory, constant after setup. */
 struct world {
@@ -203,7 +203,7 @@ static void channel_free(struct channel *c) {
 }
 
 static struct channel *channel_new(uint64_t seed, unsigned threads, char *why, size_t why_size) {
-    struct channel *c = machine_alloc_aligned(sizeof *c, PLAIN_LINE);
+    struct channel *c = machine_alloc_aligned(sizeof *c, TM_APART);
     if (c == NULL) {
         snprintf(why, why_size, "out of memory");
         return NULL;
@@ -211,7 +211,7 @@ static struct channel *channel_new(uint64_t seed, unsigned threads, char *why, s
     c->fds[0] = c->fds[1] = -1;
     c->seed = seed;
     c->threads = threads;
-    c->count = machine_alloc_aligned(threads * sizeof *c->count, PLAIN_LINE);
+    c->count = machine_alloc_aligned(threads * sizeof *c->count, TM_APART);
     if (c->count == NULL) {
         snprintf(why, why_size, "out of memory");
     } else {
@@ -225,8 +225,8 @@ static struct channel *channel_new(uint64_t seed, unsigned threads, char *why, s
 }
 
 static void *io_setup(TM_SELF, const struct tm_setup *setup, char *why, size_t why_size) {
-    struct world *w = machine_alloc_aligned(sizeof *w, PLAIN_LINE);
-    struct io_stats *stats = machine_alloc_aligned(setup->threads * sizeof *stats, PLAIN_LINE);
+    struct world *w = machine_alloc_aligned(sizeof *w, TM_APART);
+    struct io_stats *stats = machine_alloc_aligned(setup->threads * sizeof *stats, TM_APART);
     if (w == NULL || stats == NULL) {
         snprintf(why, why_size, "out of memory");
         goto failed;

@@ -67,7 +67,7 @@ struct queue_thread {
     uint64_t *expected;  /* [threads] lowest sequence number that may come from this producer */
     uint64_t *popped_of; /* [threads] items of this producer */
     struct queue_failure failure;
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 /* Constant after setup, but for the threads' own. */
 struct world {
@@ -211,7 +211,7 @@ static void queue_teardown(TM_SELF, void *world) {
 }
 
 static void *queue_setup(TM_SELF, const struct tm_setup *setup, char *why, size_t why_size) {
-    struct world *w = machine_alloc_aligned(sizeof *w, PLAIN_LINE);
+    struct world *w = machine_alloc_aligned(sizeof *w, TM_APART);
     if (w == NULL) {
         snprintf(why, why_size, "out of memory");
         return NULL;
@@ -221,12 +221,12 @@ static void *queue_setup(TM_SELF, const struct tm_setup *setup, char *why, size_
     w->work = (uint64_t)setup->args[WORK].i;
     w->threads = setup->threads;
     w->total = 2 * w->items * w->threads; /* half of them may be in hand */
-    w->thread = machine_alloc_aligned(w->threads * sizeof *w->thread, PLAIN_LINE);
+    w->thread = machine_alloc_aligned(w->threads * sizeof *w->thread, TM_APART);
     bool ok = w->thread != NULL;
     for (unsigned i = 0; ok && i < w->threads; i++) {
         struct queue_thread *t = &w->thread[i];
-        t->expected = machine_alloc_aligned(w->threads * sizeof *t->expected, PLAIN_LINE);
-        t->popped_of = machine_alloc_aligned(w->threads * sizeof *t->popped_of, PLAIN_LINE);
+        t->expected = machine_alloc_aligned(w->threads * sizeof *t->expected, TM_APART);
+        t->popped_of = machine_alloc_aligned(w->threads * sizeof *t->popped_of, TM_APART);
         ok = t->expected != NULL && t->popped_of != NULL;
     }
     if (!ok) {
@@ -302,7 +302,7 @@ static bool queue_verify(TM_SELF, void *world, uint64_t ops, char *why, size_t w
     const struct world *w = world;
     struct queue_failure failure = {NULL, 0, 0};
     struct queue_popped *left = machine_alloc(w->total * sizeof *left);
-    uint64_t *next = machine_alloc_aligned(w->threads * sizeof *next, PLAIN_LINE);
+    uint64_t *next = machine_alloc_aligned(w->threads * sizeof *next, TM_APART);
     if (left == NULL || next == NULL) {
         snprintf(why, why_size, "out of memory");
         machine_free(left);

@@ -64,7 +64,7 @@ struct txsize_thread {
     uint64_t at;               /* first operand of the next block */
     uint64_t ops;
     uint64_t sink; /* what was read: the compiler must not drop it */
-} __attribute__((aligned(PLAIN_LINE)));
+} __attribute__((aligned(TM_APART)));
 
 struct world {
     uint64_t reads, writes;
@@ -179,7 +179,7 @@ static void *txsize_setup(TM_SELF, const struct tm_setup *setup, char *why, size
         w->blocks = STREAM_OPERANDS / accesses;
     w->operands = w->blocks * accesses;
 
-    w->thread = machine_alloc_aligned(w->threads * sizeof *w->thread, PLAIN_LINE);
+    w->thread = machine_alloc_aligned(w->threads * sizeof *w->thread, TM_APART);
     if (w->thread == NULL)
         goto out_of_memory;
     if (w->sharing) {

@@ -9,10 +9,6 @@
 
 #include "tm.h"
 
-/* Two cache lines: per-thread records of this alignment share no line, nor the pair of lines that
- * the adjacent-line prefetcher fetches together. */
-#define PLAIN_LINE 256
-
 /* A probability as a threshold for the upper half of a random number: 2^32 is "always". */
 typedef uint64_t plain_chance;
 
