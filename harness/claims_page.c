@@ -115,6 +115,21 @@ static void rule_text(const struct claim_quantity *q, char *text, size_t size) {
         snprintf(text, size, "reproduced: %s; partly: %s", reproduced, partly);
 }
 
+/* What both pages say of a quantity. */
+struct quantity_text {
+    char value[96], rule[192];
+    const char *machine; /* or why there is no value */
+    enum claim_verdict verdict;
+};
+
+static struct quantity_text text_of(const struct claim_quantity *q, const struct claim_value *v) {
+    struct quantity_text text = {.machine = v->present ? v->machine : v->why,
+                                 .verdict = claim_judge_quantity(q, v)};
+    claims_value_text(v, text.value, sizeof text.value);
+    rule_text(q, text.rule, sizeof text.rule);
+    return text;
+}
+
 static bool write_markdown(FILE *f, const struct judged_claim *claims, size_t count, bool quick) {
     fputs("# Claims\n\n", f);
     if (quick)
@@ -154,17 +169,14 @@ static bool write_markdown(FILE *f, const struct judged_claim *claims, size_t co
             fprintf(f, "\n\n![%s](%s.png)", c->id, j->figure);
         fputs("\n\n| quantity | value | rule | machine | verdict |\n|---|--:|---|---|---|\n", f);
         for (unsigned q = 0; q < c->quantities; q++) {
-            char text[96], rule[192];
-            const struct claim_value *v = &j->values[q];
-            claims_value_text(v, text, sizeof text);
-            rule_text(&c->quantity[q], rule, sizeof rule);
+            const struct quantity_text text = text_of(&c->quantity[q], &j->values[q]);
             fputs("| ", f);
             put_markdown(f, c->quantity[q].name);
             fputs(" | ", f);
-            put_markdown(f, text);
-            fprintf(f, " | %s | ", rule);
-            put_markdown(f, v->present ? v->machine : v->why);
-            fprintf(f, " | %s |\n", claim_verdict_names[claim_judge_quantity(&c->quantity[q], v)]);
+            put_markdown(f, text.value);
+            fprintf(f, " | %s | ", text.rule);
+            put_markdown(f, text.machine);
+            fprintf(f, " | %s |\n", claim_verdict_names[text.verdict]);
         }
         fputs("\nIt would be false if ", f);
         put_markdown(f, c->false_if);
@@ -198,16 +210,13 @@ static void put_quantities(FILE *f, const struct judged_claim *j) {
     const struct claim *c = &j->claim;
     fputs("<table><tr><th>quantity<th>value [95 %]<th>rule<th>machine<th>verdict</tr>\n", f);
     for (unsigned q = 0; q < c->quantities; q++) {
-        char text[96], rule[192];
-        const struct claim_value *v = &j->values[q];
-        claims_value_text(v, text, sizeof text);
-        rule_text(&c->quantity[q], rule, sizeof rule);
+        const struct quantity_text text = text_of(&c->quantity[q], &j->values[q]);
         fputs("<tr><td>", f);
         put_html(f, c->quantity[q].name);
-        fprintf(f, "</td><td class=n>%s</td><td>%s</td><td>", text, rule);
-        put_html(f, v->present ? v->machine : v->why);
+        fprintf(f, "</td><td class=n>%s</td><td>%s</td><td>", text.value, text.rule);
+        put_html(f, text.machine);
         fputs("</td>", f);
-        put_verdict(f, claim_judge_quantity(&c->quantity[q], v));
+        put_verdict(f, text.verdict);
         fputs("</tr>\n", f);
     }
     fputs("</table>\n", f);
