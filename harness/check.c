@@ -8,6 +8,7 @@
 #include "check_explain.h"
 #include "check_policies.h"
 #include "check_run.h"
+#include "check_smaller.h"
 #include "cli.h"
 #include "outfile.h"
 #include "runner.h"
@@ -401,19 +402,17 @@ static void tell(char *line, size_t size, uint64_t found_after, unsigned *preemp
     clear_line();
     printf("%s: %s, found by schedule %lu\n", x.subject->text, check_failure_names[failure],
            (unsigned long)found_after);
-    if (x.schedule.overflow) {
-        printf("  %s\n  it has too many switches to be replayed\n", x.outcome.why);
-        line[0] = '\0';
-        return;
-    }
+    /* Of a schedule with too many switches the first ones will do if it does not end anyhow. */
     check_replay(x.subject, &x.program, &x.schedule, &x.outcome, NULL, NULL);
     if (x.outcome.failure != failure) {
-        printf("  the replay does not fail the same way (%s): please report this\n",
+        printf(x.schedule.overflow
+                   ? "  it has too many switches to be replayed (that ends with: %s)\n"
+                   : "  the replay does not fail the same way (%s): please report this\n",
                check_failure_names[x.outcome.failure]);
         line[0] = '\0';
         return;
     }
-    const unsigned runs = check_minimise(x.subject, &x.program, &x.schedule, &x.outcome);
+    const unsigned runs = check_smaller(x.subject, &x.program, &x.schedule, &x.outcome);
     check_explain(x.subject, &x.program, &x.schedule, stdout);
     line_of(x.subject, &x.program, &x.schedule, line, size);
     *preemptions = check_preemptions(&x.schedule);

@@ -29,6 +29,10 @@ static bool sleeps(const struct explore_op *op) {
 static bool dependent(const struct explore_op *a, const struct explore_op *b) {
     if (sleeps(a) && sleeps(b) && a->address == b->address)
         return true;
+    /* A commit makes visible what its thread has stored, wherever that was. */
+    if ((a->kind == EXPLORE_TX_COMMIT && (accesses(b) || b->kind == EXPLORE_TX_COMMIT)) ||
+        (b->kind == EXPLORE_TX_COMMIT && accesses(a)))
+        return true;
     if (!accesses(a) || !accesses(b) || (!writes(a) && !writes(b)))
         return false;
     return a->address < b->address + b->bytes && b->address < a->address + a->bytes;
@@ -61,7 +65,8 @@ struct explore_choice check_dpor_choose(void *context, const struct explore_view
         if (!given) { /* whoever slept goes on sleeping unless this step woke it up */
             uint32_t sleep = (last->sleep | last->done) & ~(1U << last->chosen);
             for (unsigned t = 0; t < view->threads; t++)
-                if (sleep >> t & 1 && dependent(&last->pending[t], &last->op))
+                if (sleep >> t & 1 && (dependent(&last->pending[t], &last->op) ||
+                                       last->pending[t].kind != s->pending[t].kind)) /* doomed */
                     sleep &= ~(1U << t);
             s->sleep = sleep;
         }

@@ -97,10 +97,20 @@ static void happened(void *context, unsigned thread, uint64_t event, const struc
 }
 
 static const char *const kind_names[] = {
-    [EXPLORE_START] = "starts",    [EXPLORE_READ] = "load",   [EXPLORE_WRITE] = "store",
-    [EXPLORE_LOCKED] = "locked",   [EXPLORE_FENCE] = "fence", [EXPLORE_PAUSE] = "pause",
-    [EXPLORE_WAIT] = "wait",       [EXPLORE_SLEEP] = "sleep", [EXPLORE_WAKE] = "wake",
-    [EXPLORE_BARRIER] = "barrier", [EXPLORE_END] = "ends",
+    [EXPLORE_START] = "starts",
+    [EXPLORE_READ] = "load",
+    [EXPLORE_WRITE] = "store",
+    [EXPLORE_LOCKED] = "locked",
+    [EXPLORE_FENCE] = "fence",
+    [EXPLORE_PAUSE] = "pause",
+    [EXPLORE_WAIT] = "wait",
+    [EXPLORE_SLEEP] = "sleep",
+    [EXPLORE_WAKE] = "wake",
+    [EXPLORE_BARRIER] = "barrier",
+    [EXPLORE_TX_BEGIN] = "hardware transaction begins",
+    [EXPLORE_TX_COMMIT] = "hardware transaction commits",
+    [EXPLORE_TX_ABORT] = "hardware transaction is aborted",
+    [EXPLORE_END] = "ends",
 };
 
 enum { COLUMN = 46, LINES_MAX = 400 };
@@ -150,11 +160,17 @@ void check_explain(const struct check_subject *subject, const struct check_progr
                 fprintf(out, "... %zu more\n", story.lines - LINES_MAX);
             continue;
         }
-        for (unsigned d = 0; d < schedule->deviations; d++)
-            if (schedule->deviation[d].drain && schedule->deviation[d].thread == l->thread &&
-                schedule->deviation[d].event == l->event)
+        for (unsigned d = 0; d < schedule->deviations; d++) {
+            const struct check_deviation *other = &schedule->deviation[d];
+            if (other->thread != l->thread || other->event != l->event)
+                continue;
+            if (other->what == EXPLORE_DRAIN)
                 fprintf(out, "%*s-- stores of T%u up to its event %lu reach memory\n", 8, "",
-                        schedule->deviation[d].chosen, (unsigned long)schedule->deviation[d].store);
+                        other->chosen, (unsigned long)other->detail);
+            else if (other->what == EXPLORE_ABORT)
+                fprintf(out, "%*s-- the hardware transaction of T%u is aborted, status %#lx\n", 8,
+                        "", other->chosen, (unsigned long)other->detail);
+        }
         check_place(l->op.pc, place, sizeof place);
         if (l->op.address != 0)
             address_name(subject->explorer, l->op.address, address, sizeof address);

@@ -76,24 +76,13 @@ void check_note(struct check_me *me, enum check_kind kind, unsigned variable, ui
 
 uint64_t check_unique(struct check_me *me) { return ++me->history->unique; }
 
-unsigned check_new_node(struct check_me *me, uintptr_t address) {
+unsigned check_new_node(struct check_me *me) {
     struct check_history *h = me->history;
-    if (h->nodes == CHECK_NODES) {
+    if (h->nodes == CHECK_NODES)
         h->overflow = true;
-        return h->nodes;
-    }
-    h->node[++h->nodes] = address;
+    else
+        h->nodes++;
     return h->nodes;
-}
-
-unsigned check_node(struct check_me *me, uintptr_t address) {
-    const struct check_history *h = me->history;
-    if (address == 0)
-        return 0;
-    for (unsigned i = h->nodes; i > 0; i--)
-        if (h->node[i] == address)
-            return i;
-    return CHECK_NODES; /* a reference to no node: no write has this value */
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */

@@ -50,7 +50,6 @@ struct check_history {
     unsigned notes;
     bool overflow; /* too many notes or nodes: not judged */
     uint64_t unique;
-    uintptr_t node[CHECK_NODES + 1];
     unsigned nodes;
     /* Set by who runs the program; NULL: everything is visible at once. */
     const struct machine_explorer *explorer;

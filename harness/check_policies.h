@@ -13,7 +13,19 @@
 
 #include "explore.h"
 
+/* Aborts of hardware transactions: in half of the runs, at decisions while one is running.  In half
+ * of these all transactions of some threads, or of all of them, abort with one status, so that what
+ * they do without hardware is seen beside others who have it, and among themselves. */
+struct check_aborts {
+    uint64_t state;
+    uint32_t chance; /* of 2^32; 0: none */
+    uint32_t never;  /* threads whose transactions all abort, */
+    unsigned status; /* with this */
+    unsigned left;   /* aborts in this run: it has to come to its end */
+};
+
 struct check_random {
+    struct check_aborts aborts;
     uint64_t state;
     uint32_t switch_chance, drain_chance, timeout_chance; /* of 2^32 */
 };
@@ -22,6 +34,7 @@ struct explore_choice check_random_choose(void *context, const struct explore_vi
 
 enum { CHECK_CHANGES_MAX = 8 };
 struct check_pct {
+    struct check_aborts aborts;
     uint64_t state;
     int64_t priority[2 * EXPLORE_THREADS]; /* of threads, then of their buffers */
     int64_t lowest;

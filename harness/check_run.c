@@ -105,7 +105,7 @@ bool check_program_sensible(const struct check_catalogue *catalogue,
 unsigned check_preemptions(const struct check_schedule *s) {
     unsigned n = 0;
     for (unsigned i = 0; i < s->deviations; i++)
-        n += !s->deviation[i].drain && s->deviation[i].preempts;
+        n += s->deviation[i].what == EXPLORE_GO_ON && s->deviation[i].preempts;
     return n;
 }
 
@@ -115,12 +115,13 @@ void check_schedule_text(const struct check_schedule *s, char *text, size_t size
     for (unsigned i = 0; i < s->deviations; i++) {
         const struct check_deviation *d = &s->deviation[i];
         char one[80];
-        if (d->drain)
-            snprintf(one, sizeof one, "%s%u@%lu:d%u.%lu", i > 0 ? "," : "", d->thread,
-                     (unsigned long)d->event, d->chosen, (unsigned long)d->store);
-        else
+        if (d->what == EXPLORE_GO_ON)
             snprintf(one, sizeof one, "%s%u@%lu:%u", i > 0 ? "," : "", d->thread,
                      (unsigned long)d->event, d->chosen);
+        else
+            snprintf(one, sizeof one, "%s%u@%lu:%c%u.%lu", i > 0 ? "," : "", d->thread,
+                     (unsigned long)d->event, d->what == EXPLORE_DRAIN ? 'd' : 'a', d->chosen,
+                     (unsigned long)d->detail);
         const int more = snprintf(text + n, size - n, "%s", one);
         n += (size_t)more < size - n ? (size_t)more : size - n - 1;
     }
@@ -131,26 +132,27 @@ bool check_schedule_parse(const char *text, struct check_schedule *s) {
     s->overflow = false;
     for (const char *at = text; *at != '\0';) {
         unsigned thread, chosen;
-        unsigned long event, store = 0;
+        unsigned long event, detail = 0;
         int used = 0;
-        bool drain = false;
+        char kind[2];
+        enum explore_what what = EXPLORE_GO_ON;
         if (s->deviations == CHECK_DEVIATIONS)
             return false;
         if (sscanf(at, "%1u@%10lu:%1u%n", &thread, &event, &chosen, &used) !=
             3) { // NOLINT(cert-err34-c)
-            drain = true;
-            if (sscanf(at, "%1u@%10lu:d%1u.%10lu%n", &thread, &event, &chosen, &store,
+            if (sscanf(at, "%1u@%10lu:%1[da]%1u.%10lu%n", &thread, &event, kind, &chosen, &detail,
                        &used) != // NOLINT(cert-err34-c)
-                4)
+                5)
                 return false;
+            what = kind[0] == 'd' ? EXPLORE_DRAIN : EXPLORE_ABORT;
         }
         if (thread >= EXPLORE_THREADS || chosen >= EXPLORE_THREADS)
             return false;
         s->deviation[s->deviations++] = (struct check_deviation){.thread = (uint8_t)thread,
-                                                                 .drain = drain,
+                                                                 .what = (uint8_t)what,
                                                                  .chosen = (uint8_t)chosen,
                                                                  .event = event,
-                                                                 .store = store};
+                                                                 .detail = detail};
         at += used;
         if (*at == ',' && at[1] != '\0')
             at++;
@@ -304,11 +306,11 @@ static void write_down(struct check_schedule *s, const struct explore_view *view
     }
     s->deviation[s->deviations++] = (struct check_deviation){
         .thread = (uint8_t)view->current,
-        .drain = c->drain,
+        .what = c->what,
         .chosen = c->thread,
         .preempts = could_go_on(view),
         .event = view->event,
-        .store = c->store,
+        .detail = c->detail,
     };
 }
 
@@ -316,7 +318,7 @@ static struct explore_choice choose_and_write(void *context, const struct explor
     const struct writer *w = context;
     const struct explore_choice choice = w->inner->choose(w->inner->context, view);
     const struct explore_choice usual = explore_default(view);
-    if (choice.drain || choice.thread != usual.thread)
+    if (choice.what != EXPLORE_GO_ON || choice.thread != usual.thread)
         write_down(w->schedule, view, &choice);
     return choice;
 }
@@ -357,10 +359,10 @@ static struct explore_choice choose_as_written(void *context, const struct explo
         r->used[i] = true;
         /* Of a schedule that was cut, a choice may be none any more. */
         if (d->chosen >= view->threads ||
-            (!d->drain && ((view->enabled | view->timeouts) >> d->chosen & 1) == 0))
+            (d->what == EXPLORE_GO_ON && ((view->enabled | view->timeouts) >> d->chosen & 1) == 0))
             continue;
         d->preempts = could_go_on(view);
-        return (struct explore_choice){d->drain, d->chosen, d->store};
+        return (struct explore_choice){d->what, d->chosen, d->detail};
     }
     return explore_default(view);
 }

@@ -41,9 +41,9 @@ bool check_program_sensible(const struct check_catalogue *catalogue,
 
 /* What was chosen before event `event` of `thread`, otherwise than by default. */
 struct check_deviation {
-    uint8_t thread, drain, chosen;
-    bool preempts; /* the thread could have gone on, and did not pause */
-    uint64_t event, store;
+    uint8_t thread, what, chosen; /* what: enum explore_what */
+    bool preempts;                /* the thread could have gone on, and did not pause */
+    uint64_t event, detail;
 };
 
 struct check_schedule {
@@ -53,7 +53,9 @@ struct check_schedule {
 };
 
 unsigned check_preemptions(const struct check_schedule *schedule);
-/* "0@12:1,1@40:d0/33": of a deviation; false when the text is none. */
+/* "0@12:1,1@40:d0.33,0@51:a1.6": before event 12 of thread 0 thread 1 goes on; before event 40 of
+ * thread 1 the buffer of thread 0 is drained up to the store of its event 33; before event 51 of
+ * thread 0 the transaction of thread 1 is aborted with status 6.  False when the text is none. */
 bool check_schedule_parse(const char *text, struct check_schedule *schedule);
 void check_schedule_text(const struct check_schedule *schedule, char *text, size_t size);
 

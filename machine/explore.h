@@ -22,6 +22,15 @@
  *   Not modelled: buffering of stores to stacks, and of single stores beyond 64 bytes (they empty
  * the buffer).  A pause empties the buffer, so that spinning threads are seen at last.
  *
+ * Hardware transactions (machine.h).  Strongly isolated: what one stores is in memory for its own
+ * thread only, until the commit makes all of it visible at once and empties the buffer.  Sets are
+ * of 8 bytes, finer than any processor's, so fewer conflicts hide behind each other.  Whoever asks
+ * wins: an access of another thread (a buffered store: when it is drained) that meets a set dooms
+ * its transaction, which does nothing more but return from its begin.  System calls and pauses
+ * abort, as do more than a few hundred stores; and the policy may abort any transaction with any
+ * status at any decision.  Where in between makes no difference, as an aborted transaction leaves
+ * nothing behind. Not modelled: conflicts on stacks.
+ *
  * Memory.  What is freed is never used again within a run: an access to it, to the gap behind an
  * object, or to what was never allocated ends the run with a verdict, as do deadlock, a crash, and
  * a run that does not end under fair continuation.
@@ -48,6 +57,9 @@ enum explore_kind {
     EXPLORE_SLEEP, /* and sleeps: goes on when it is woken, or its time is over */
     EXPLORE_WAKE,
     EXPLORE_BARRIER, /* machine_heavy_barrier */
+    EXPLORE_TX_BEGIN,
+    EXPLORE_TX_COMMIT,
+    EXPLORE_TX_ABORT, /* it was doomed, or aborts itself: begin returns once more */
     EXPLORE_END
 };
 
@@ -66,16 +78,22 @@ struct explore_view {
     uint32_t enabled;                        /* can go on */
     uint32_t timeouts;                       /* sleep, and could go on because their time is over */
     uint32_t yielding;                       /* of `enabled`: about to pause */
+    uint32_t transactions;                   /* in a hardware transaction that is not doomed yet */
     const struct explore_op *const *pending; /* [threads] what each would do next */
     const unsigned *buffered;                /* [threads] stores in its buffer */
     const uint64_t *oldest;                  /* [threads] the event of the oldest of them */
     uint64_t steps;                          /* events so far, of all threads */
 };
 
+enum explore_what {
+    EXPLORE_GO_ON, /* `thread`, of enabled or timeouts, goes on */
+    EXPLORE_DRAIN, /* its buffer is drained up to the store that event `detail` made; ask again */
+    EXPLORE_ABORT  /* its transaction is doomed with status `detail`; ask again */
+};
 struct explore_choice {
-    uint8_t drain;  /* 0: `thread` goes on; 1: its buffer is drained up to `store`, ask again */
-    uint8_t thread; /* goes on: in enabled or timeouts */
-    uint64_t store; /* the event that made the last store to be drained */
+    uint8_t what; /* enum explore_what */
+    uint8_t thread;
+    uint64_t detail;
 };
 
 struct explore_policy {

@@ -69,7 +69,7 @@ static void count_quiet(struct c7_segment *s) {
 
 /* `me` wants the lock of `s`. */
 static bool try_lock(struct c7_segment *s, const struct c7_segment *me) {
-    for (unsigned n = 0; n < LOCK_SPINS; n++) {
+    for (unsigned n = 0; n < machine_batch(LOCK_SPINS); n++) {
         if (atomic_load_explicit(&s->lock, memory_order_relaxed) == 0 &&
             atomic_exchange_explicit(&s->lock, 1, memory_order_acquire) == 0) {
             if (s != me) {

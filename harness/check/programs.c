@@ -20,6 +20,7 @@ typedef TM_REF(struct node) node_ref;
 struct node {
     TM_HEADER;
     uint64_t value;
+    uint64_t name; /* its number, constant: an address may become that of another node (c7) */
     node_ref next; /* in the queue */
     uint64_t number, due;
 };
@@ -27,6 +28,9 @@ struct node {
 #include "lib/queue.h"
 
 enum { XS = 4, WORDS = 6, SLOTS = 2, KEYS = 8, INITIALLY = 5 };
+/* Items between two words of the array: c7 treats pieces of a long object (cards of 256 bytes) as
+ * objects of their own. */
+enum { WORD_STRIDE = 64, ITEMS = (WORDS - 1) * WORD_STRIDE + 1 };
 
 struct word {
     TM_HEADER;
@@ -102,28 +106,28 @@ static void x_set(TM_SELF, struct world *w, struct check_me *me, unsigned i) {
     SET(CHECK_X + i, w->x[i], value, check_unique(me));
 }
 
-static unsigned number_of(struct check_me *me, node_ref node) {
-    return check_node(me, (uintptr_t)node);
+static unsigned number_of(TM_SELF, node_ref node) {
+    return node == NULL ? 0 : check_node(tm_get(node, name));
 }
 
 static node_ref slot_get(TM_SELF, struct world *w, struct check_me *me, unsigned i) {
     const node_ref node = tm_get(w->slot[i], node);
-    check_note(me, CHECK_READ, CHECK_SLOT + i, number_of(me, node));
+    check_note(me, CHECK_READ, CHECK_SLOT + i, number_of(self, node));
     return node;
 }
 static void slot_set(TM_SELF, struct world *w, struct check_me *me, unsigned i, node_ref node) {
-    check_note(me, CHECK_WRITE, CHECK_SLOT + i, number_of(me, node));
+    check_note(me, CHECK_WRITE, CHECK_SLOT + i, number_of(self, node));
     tm_set(w->slot[i], node, node);
 }
 static uint64_t node_get(TM_SELF, struct check_me *me, node_ref node) {
-    return GET(CHECK_NODE + number_of(me, node), node, value);
+    return GET(CHECK_NODE + number_of(self, node), node, value);
 }
 static void node_set(TM_SELF, struct check_me *me, node_ref node) {
-    SET(CHECK_NODE + number_of(me, node), node, value, check_unique(me));
+    SET(CHECK_NODE + number_of(self, node), node, value, check_unique(me));
 }
 static node_ref node_new(TM_SELF, struct check_me *me) {
     const node_ref node = tm_new(self, struct node);
-    (void)check_new_node(me, (uintptr_t)node);
+    tm_set(node, name, check_new_node(me));
     return node;
 }
 
@@ -207,7 +211,7 @@ TRANSACTION(scan) {
     atomic (self) {
         BLOCK_BEGINS;
         for (unsigned i = 0; i < WORDS; i++) {
-            const uint64_t v = tm_get_at(w->words, word, i);
+            const uint64_t v = tm_get_at(w->words, word, i * WORD_STRIDE);
             check_note(me, CHECK_READ, CHECK_WORD + i, v);
         }
         x_set(self, w, me, 0);
@@ -224,7 +228,7 @@ TRANSACTION(ends) {
         for (unsigned i = 0; i < WORDS; i += WORDS - 1) {
             const uint64_t v = check_unique(me);
             check_note(me, CHECK_WRITE, CHECK_WORD + i, v);
-            tm_set_at(w->words, word, i, v);
+            tm_set_at(w->words, word, i * WORD_STRIDE, v);
         }
         BLOCK_ENDS;
     }
@@ -404,11 +408,11 @@ TRANSACTION(passing) {
 
 static void plain_get(TM_SELF, struct check_me *me, node_ref node) {
     const uint64_t v = tm_plain_get(node, value);
-    check_note(me, CHECK_PLAIN_READ, CHECK_NODE + number_of(me, node), v);
+    check_note(me, CHECK_PLAIN_READ, CHECK_NODE + check_node(tm_plain_get(node, name)), v);
 }
 static void plain_set(TM_SELF, struct check_me *me, node_ref node) {
     const uint64_t v = check_unique(me);
-    check_note(me, CHECK_PLAIN_WRITE, CHECK_NODE + number_of(me, node), v);
+    check_note(me, CHECK_PLAIN_WRITE, CHECK_NODE + check_node(tm_plain_get(node, name)), v);
     tm_plain_set(node, value, v);
 }
 
@@ -554,12 +558,12 @@ CONTAINER(keyed_look, {
 
 CONTAINER(queue_in, {
     const node_ref item = node_new(self, me);
-    check_note(me, CHECK_PUSH, 0, number_of(me, item));
+    check_note(me, CHECK_PUSH, 0, number_of(self, item));
     queue_push(self, w->queue, item);
 })
 CONTAINER(queue_out, {
     const node_ref item = queue_pop(self, w->queue);
-    check_note(me, CHECK_POP, 0, number_of(me, item));
+    check_note(me, CHECK_POP, 0, number_of(self, item));
     if (item != NULL)
         tm_free(self, item);
 })
@@ -575,7 +579,7 @@ static void *setup(TM_SELF, struct check_me *me, unsigned needs) {
         w->x[i] = tm_new(self, struct word);
         check_note(me, CHECK_INITIAL, CHECK_X + i, 0);
     }
-    w->words = tm_new_array(self, struct words, word, WORDS);
+    w->words = tm_new_array(self, struct words, word, ITEMS);
     w->small = tm_new(self, struct small);
     w->tokens = tm_new(self, struct word);
     for (unsigned i = 0; i < SLOTS; i++)
@@ -583,7 +587,7 @@ static void *setup(TM_SELF, struct check_me *me, unsigned needs) {
     if (needs & CHECK_NEEDS_NODES) {
         const node_ref node = node_new(self, me);
         tm_set(w->slot[0], node, node);
-        check_note(me, CHECK_INITIAL, CHECK_SLOT, number_of(me, node));
+        check_note(me, CHECK_INITIAL, CHECK_SLOT, number_of(self, node));
     }
     if (needs & CHECK_NEEDS_LIST)
         w->list = list_new(self);
@@ -596,7 +600,7 @@ static void *setup(TM_SELF, struct check_me *me, unsigned needs) {
     if (needs & CHECK_NEEDS_QUEUE) {
         w->queue = tm_new(self, struct queue);
         const node_ref item = node_new(self, me);
-        check_note(me, CHECK_PUSH, 0, number_of(me, item));
+        check_note(me, CHECK_PUSH, 0, number_of(self, item));
         queue_push(self, w->queue, item);
     }
     for (unsigned key = 0; key < INITIALLY; key++) {
@@ -643,7 +647,7 @@ static void final(TM_SELF, void *world, struct check_me *me) {
     for (unsigned i = 0; i < XS; i++)
         (void)x_get(self, w, me, i);
     for (unsigned i = 0; i < WORDS; i++)
-        check_note(me, CHECK_READ, CHECK_WORD + i, tm_get_at(w->words, word, i));
+        check_note(me, CHECK_READ, CHECK_WORD + i, tm_get_at(w->words, word, i * WORD_STRIDE));
     (void)GET(CHECK_SMALL, w->small, a);
     (void)GET(CHECK_SMALL + 1, w->small, b);
     (void)GET(CHECK_SMALL + 2, w->small, c);
@@ -672,7 +676,7 @@ static void final(TM_SELF, void *world, struct check_me *me) {
     if (w->needs & CHECK_NEEDS_QUEUE)
         for (;;) {
             const node_ref item = queue_pop(self, w->queue);
-            check_note(me, CHECK_POP, 0, number_of(me, item));
+            check_note(me, CHECK_POP, 0, number_of(self, item));
             if (item == NULL)
                 break;
             tm_free(self, item);

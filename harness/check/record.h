@@ -56,10 +56,14 @@ struct check_me {
 void check_note(struct check_me *me, enum check_kind kind, unsigned variable, uint64_t value);
 /* A value that no other write of this run has: from 1 on. */
 uint64_t check_unique(struct check_me *me);
-/* A node was allocated at this address: its number.  And whose number an address has now; 0 for
- * NULL. */
-unsigned check_new_node(struct check_me *me, uintptr_t address);
-unsigned check_node(struct check_me *me, uintptr_t address);
+/* The number of a node that has just been allocated: from 1 on.  The program stores it in the node.
+ */
+unsigned check_new_node(struct check_me *me);
+/* What a node says its number is.  What no node has becomes the last number, which no write has. */
+static inline unsigned check_node(uint64_t said) {
+    const unsigned last = CHECK_VARIABLES - CHECK_NODE - 1;
+    return said == 0 || said > last ? last : (unsigned)said;
+}
 
 /* What a transaction needs of the world. */
 enum check_needs {

@@ -10,6 +10,8 @@
  *   is the policy that runs, they are still those of the thread that ran last.
  * - store[i].under of a thread that is in: what the memory held below store i, with the thread's
  *   older stores in place.  Of a thread that is out, store[i].value is what it has stored.
+ * - A running transaction's stores (tx.store) lie on top of the thread's buffered ones: they are
+ * put in behind them and taken out before them, and no policy drains them.
  * - The newest store of the thread that is in may not have been made yet (its hook has returned,
  * the program's instruction follows): its value is read from memory only when the thread leaves.
  */
@@ -34,7 +36,12 @@ enum {
     STORE_BYTES = 64,
     FRESH = 0xa5, /* what uninitialised memory is full of */
     FAIR_QUANTUM = 64,
-    PAGED = 1 << 16, /* granules of mapped pages that are remembered; a power of two */
+    FAIR_SLEEP = 1000, /* events; then the time of a sleeper is over */
+    PAGED = 1 << 16,   /* granules of mapped pages that are remembered; a power of two */
+    TX_STORES = 512,   /* of a transaction, to different places; more is too much for it */
+    TX_MARKS = 4096,   /* granules in its sets; likewise */
+    TX_OBJECTS = 512,
+    TX_NESTING = 7
 };
 
 /* State of a granule: what it is now, and what was learned about it. */
@@ -46,6 +53,28 @@ struct store {
     uint64_t event;
     unsigned char under[STORE_BYTES]; /* while in */
     unsigned char value[STORE_BYTES]; /* while out */
+};
+
+/* Which threads' transactions have a granule in their sets: bit t for thread t. */
+struct marks {
+    uint8_t read, written;
+};
+
+/* The hardware transaction of a thread. */
+struct tx {
+    bool running,
+        doomed;      /* doomed: it is over already, and the thread returns from its begin next */
+    unsigned status; /* that it returns */
+    unsigned depth;
+    char *sp;    /* of the begin's frame */
+    char *stack; /* copy of what was above it then, to the end */
+    size_t stack_bytes, stack_room;
+    struct store store[TX_STORES];
+    unsigned stores;
+    struct marks *mark[TX_MARKS];
+    unsigned marks;
+    void *allocated[TX_OBJECTS], *freed[TX_OBJECTS];
+    unsigned allocations, frees;
 };
 
 struct thread {
@@ -61,6 +90,7 @@ struct thread {
     struct explore_op pending;
     unsigned stores;
     struct store store[EXPLORE_STORES];
+    struct tx tx;
 };
 
 struct allocation {
@@ -81,6 +111,7 @@ static struct explore {
     bool mapped, tso;
     uint8_t *area_state; /* [AREA_BYTES >> GRANULE_SHIFT] */
     uint8_t *data_state;
+    struct marks *area_marks, *data_marks; /* of the same granules */
     struct paged { /* of mapped pages, by what sim_pages_byte says: a hash table that forgets */
         uint64_t granule;
         uint8_t state;
@@ -118,29 +149,43 @@ static void *at(uintptr_t address) {
     return (void *)address;
 } /* NOLINT(performance-no-int-to-ptr) */
 
+static void take_out(struct store *store, unsigned n) {
+    while (n-- > 0) {
+        copy(store[n].value, at(store[n].address), store[n].bytes);
+        copy(at(store[n].address), store[n].under, store[n].bytes);
+    }
+}
+
+static void put_in(struct store *store, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        copy(store[i].under, at(store[i].address), store[i].bytes);
+        copy(at(store[i].address), store[i].value, store[i].bytes);
+    }
+}
+
 static void take_out_stores(void) {
     struct thread *t = x.in;
     if (t == NULL)
         return;
-    for (unsigned i = t->stores; i-- > 0;) {
-        copy(t->store[i].value, at(t->store[i].address), t->store[i].bytes);
-        copy(at(t->store[i].address), t->store[i].under, t->store[i].bytes);
-    }
+    take_out(t->tx.store, t->tx.stores);
+    take_out(t->store, t->stores);
     x.in = NULL;
 }
 
 static void put_in_stores(struct thread *t) {
-    for (unsigned i = 0; i < t->stores; i++) {
-        copy(t->store[i].under, at(t->store[i].address), t->store[i].bytes);
-        copy(at(t->store[i].address), t->store[i].value, t->store[i].bytes);
-    }
+    put_in(t->store, t->stores);
+    put_in(t->tx.store, t->tx.stores);
     x.in = t;
 }
+
+static void meet(const struct thread *t, uintptr_t address, size_t bytes, bool write);
 
 /* The `n` oldest stores reach memory. */
 static void drain(struct thread *t, unsigned n) {
     if (n == 0)
         return;
+    for (unsigned i = 0; i < n; i++)
+        meet(t, t->store[i].address, t->store[i].bytes, true);
     if (t != x.in) {
         struct thread *in = x.in;
         take_out_stores();
@@ -212,6 +257,8 @@ static _Noreturn void end_run(enum explore_verdict verdict, unsigned t) {
     __builtin_unreachable();
 }
 
+static void event(enum explore_kind kind, uintptr_t address, size_t bytes, bool ask);
+
 static unsigned number(const struct thread *t) { return (unsigned)(t - thread); }
 
 static _Noreturn void bad_access(uintptr_t address, size_t bytes, const char *what, bool freed) {
@@ -229,6 +276,9 @@ static _Noreturn void bad_access(uintptr_t address, size_t bytes, const char *wh
     end_run(freed ? EXPLORE_FREED : EXPLORE_WILD, t);
 }
 
+static void free_now(void *p);
+static _Noreturn void abort_own(struct thread *t, unsigned status);
+
 void *sim_explore_alloc(size_t bytes, size_t align, const void *pc) {
     const unsigned region = x.now == NULL ? 0 : number(x.now) + 1;
     char *const end = AREA + ((size_t)(region + 1) << REGION_SHIFT);
@@ -245,6 +295,12 @@ void *sim_explore_alloc(size_t bytes, size_t align, const void *pc) {
     for (size_t i = 0; i < (bytes + 7) >> GRANULE_SHIFT; i++)
         state[i] = (uint8_t)((state[i] & ~LIFE) | LIVE);
     memset(object, FRESH, room);
+    if (x.now != NULL && x.now->tx.running) {
+        struct tx *tx = &x.now->tx;
+        if (tx->allocations == TX_OBJECTS)
+            abort_own(x.now, MACHINE_TX_CAPACITY);
+        tx->allocated[tx->allocations++] = object;
+    }
     return object;
 }
 
@@ -256,10 +312,28 @@ void sim_explore_free(void *p) {
     if (index >= x.allocations || x.allocation[index].object != p)
         bad_access(address, 1, "a free", false);
     struct allocation *a = &x.allocation[index];
-    if (!a->live)
+    bool live = a->live;
+    if (x.now != NULL && x.now->tx.running) { /* done when it commits */
+        struct tx *tx = &x.now->tx;
+        for (unsigned i = 0; i < tx->frees; i++)
+            live = live && tx->freed[i] != p;
+        if (live && tx->frees == TX_OBJECTS)
+            abort_own(x.now, MACHINE_TX_CAPACITY);
+        if (live) {
+            tx->freed[tx->frees++] = p;
+            return;
+        }
+    }
+    if (!live)
         bad_access(address, 1, "a free", true);
+    free_now(p);
+}
+
+/* An object that is alive. */
+static void free_now(void *p) {
+    struct allocation *a = &x.allocation[*(uint32_t *)(void *)((char *)p - sizeof(uint32_t))];
     a->live = false;
-    uint8_t *state = state_of(address);
+    uint8_t *state = state_of((uintptr_t)p);
     for (size_t i = 0; i < (a->bytes + 7) >> GRANULE_SHIFT; i++)
         state[i] = (uint8_t)((state[i] & ~LIFE) | FREED);
 }
@@ -274,6 +348,173 @@ static size_t leaks(size_t *bytes, const void **pc) {
     return n;
 }
 
+/* ---- hardware transactions ------------------------------------------------------------------- */
+
+static void clear_marks(struct thread *t) {
+    const uint8_t others = (uint8_t) ~(1U << number(t));
+    for (unsigned i = 0; i < t->tx.marks; i++) {
+        t->tx.mark[i]->read &= others;
+        t->tx.mark[i]->written &= others;
+    }
+    t->tx.marks = 0;
+}
+
+/* The transaction is over, as if it had never been; only its thread does not know yet. */
+static void doom(struct thread *t, unsigned status) {
+    struct tx *tx = &t->tx;
+    if (t == x.in) {
+        take_out_stores();
+        tx->stores = 0;
+        put_in_stores(t);
+    }
+    tx->stores = 0;
+    clear_marks(t);
+    tx->running = false;
+    tx->doomed = true;
+    tx->status = status | (tx->depth > 1 ? MACHINE_TX_NESTED : 0U);
+    for (unsigned i = tx->allocations; i-- > 0;)
+        free_now(tx->allocated[i]);
+    tx->allocations = tx->frees = 0;
+    t->pending = (struct explore_op){EXPLORE_TX_ABORT, 0, 0, t->pending.pc};
+}
+
+/* The thread, which runs, finds out that its transaction is over. */
+static _Noreturn void leave(struct thread *t) {
+    t->tx.doomed = false;
+    sim_tx_leave(t->tx.sp, t->tx.stack, t->tx.stack_bytes, t->tx.status);
+}
+
+/* By the running thread's own doing. */
+static _Noreturn void abort_own(struct thread *t, unsigned status) {
+    event(EXPLORE_TX_ABORT, 0, 0, false);
+    doom(t, status);
+    leave(t);
+}
+
+static struct marks *marks_of(uintptr_t address) {
+    if (address - (uintptr_t)AREA < AREA_BYTES)
+        return &x.area_marks[(address - (uintptr_t)AREA) >> GRANULE_SHIFT];
+    if (address - x.data < x.data_end - x.data)
+        return &x.data_marks[(address - x.data) >> GRANULE_SHIFT];
+    return NULL; /* engines that map pages have no hardware transactions */
+}
+
+/* An access of `t` that others can see: transactions of others that it does not go together with
+ * are over. */
+static void meet(const struct thread *t, uintptr_t address, size_t bytes, bool write) {
+    const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
+        const struct marks *m = marks_of(g << GRANULE_SHIFT);
+        if (m == NULL)
+            return;
+        unsigned victims = (m->written | (write ? m->read : 0U)) & ~(1U << number(t));
+        for (; victims != 0; victims &= victims - 1)
+            doom(&thread[__builtin_ctz(victims)], MACHINE_TX_CONFLICT | MACHINE_TX_RETRY);
+    }
+}
+
+static void join_set(struct thread *t, uintptr_t address, size_t bytes, bool write) {
+    struct tx *tx = &t->tx;
+    const uint8_t me = (uint8_t)(1U << number(t));
+    const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
+        struct marks *m = marks_of(g << GRANULE_SHIFT);
+        if (m == NULL)
+            break;
+        if (((m->read | m->written) & me) == 0) {
+            if (tx->marks == TX_MARKS)
+                abort_own(t, MACHINE_TX_CAPACITY);
+            tx->mark[tx->marks++] = m;
+        }
+        if (write)
+            m->written |= me;
+        else
+            m->read |= me;
+    }
+}
+
+/* A store of the transaction is about to be made. */
+static void log_store(struct thread *t, uintptr_t address, size_t bytes) {
+    struct tx *tx = &t->tx;
+    for (unsigned i = 0; i < tx->stores; i++) /* the value is looked at when the thread leaves */
+        if (tx->store[i].address == address && tx->store[i].bytes == bytes)
+            return;
+    if (tx->stores == TX_STORES)
+        abort_own(t, MACHINE_TX_CAPACITY);
+    struct store *s = &tx->store[tx->stores++];
+    s->address = address;
+    s->bytes = (uint32_t)bytes;
+    s->event = t->events;
+    copy(s->under, at(address), bytes);
+}
+
+static void tx_access(struct thread *t, uintptr_t address, size_t bytes, bool write) {
+    join_set(t, address, bytes, write);
+    for (; write && bytes > 0;) {
+        const size_t part = bytes < STORE_BYTES ? bytes : STORE_BYTES;
+        log_store(t, address, part);
+        address += part;
+        bytes -= part;
+    }
+}
+
+unsigned sim_explore_tx_begin(char *sp) {
+    struct thread *t = x.now;
+    if (t == NULL)
+        return 0; /* setup, verification: nobody else is there, and this is a legal answer */
+    struct tx *tx = &t->tx;
+    if (tx->running) {
+        if (tx->depth++ == TX_NESTING)
+            abort_own(t, 0);
+        return MACHINE_TX_STARTED;
+    }
+    event(EXPLORE_TX_BEGIN, 0, 0, true);
+    tx->running = true;
+    tx->depth = 1;
+    tx->sp = sp;
+    tx->stack_bytes = (size_t)(t->fiber.high - sp);
+    if (tx->stack_room < tx->stack_bytes) {
+        free(tx->stack);
+        tx->stack_room = 2 * tx->stack_bytes;
+        tx->stack = malloc(tx->stack_room);
+        if (tx->stack == NULL)
+            sim_fatal("out of memory for hardware transactions");
+    }
+    memcpy(tx->stack, sp, tx->stack_bytes);
+    return MACHINE_TX_STARTED;
+}
+
+void sim_explore_tx_end(void) {
+    struct thread *t = x.now;
+    if (t == NULL || !t->tx.running) { /* XEND outside of a transaction is a fault */
+        snprintf(x.explanation, sizeof x.explanation,
+                 "a hardware transaction is ended outside of any");
+        end_run(EXPLORE_CRASH, t != NULL ? number(t) : EXPLORE_THREADS);
+    }
+    struct tx *tx = &t->tx;
+    if (tx->depth > 1) {
+        tx->depth--;
+        return;
+    }
+    event(EXPLORE_TX_COMMIT, 0, 0, true);
+    tx->running = false;
+    tx->stores = 0; /* they are in memory, and stay there */
+    clear_marks(t);
+    drain_all(t);
+    tx->allocations = 0;
+    for (unsigned i = 0; i < tx->frees; i++)
+        free_now(tx->freed[i]);
+    tx->frees = 0;
+}
+
+void sim_explore_tx_abort(unsigned code) {
+    struct thread *t = x.now;
+    if (t != NULL && t->tx.running)
+        abort_own(t, MACHINE_TX_EXPLICIT | (code & 0xff) << MACHINE_TX_CODE_SHIFT);
+}
+
+bool sim_explore_tx_test(void) { return x.now != NULL && x.now->tx.running; }
+
 /* ---- who goes on ---------------------------------------------------------------------------- */
 
 static void deadlock(void) {
@@ -286,6 +527,17 @@ static void deadlock(void) {
             name((uintptr_t)thread[t].key, word, sizeof word);
             n += snprintf(line + n, room - (size_t)n, " thread %u sleeps on %s for ever;", t, word);
         }
+}
+
+/* Of those whose time could be over the one whose time is over first; `otherwise` if there is none.
+ */
+static uint8_t first_timeout(const struct explore_view *view, uint8_t otherwise) {
+    uint8_t first = otherwise;
+    for (unsigned t = 0; t < view->threads; t++)
+        if ((view->timeouts >> t & 1) != 0 &&
+            ((view->timeouts >> first & 1) == 0 || thread[t].deadline < thread[first].deadline))
+            first = (uint8_t)t;
+    return first;
 }
 
 /* Before the pending event of `self` (NULL: of thread 0, and the host asks): who is next?  Returns
@@ -305,6 +557,7 @@ static void decide(struct thread *self) {
         } else if (thread[t].state == ASLEEP && thread[t].deadline != UINT64_MAX) {
             view.timeouts |= 1U << t;
         }
+        view.transactions |= (uint32_t)thread[t].tx.running << t;
         x.buffered[t] = thread[t].stores;
         x.oldest[t] = thread[t].store[0].event;
     }
@@ -325,18 +578,32 @@ static void decide(struct thread *self) {
             if (++x.quantum % FAIR_QUANTUM == 0) /* a loop without a pause is not for ever either */
                 view.yielding |= view.enabled & 1U << view.current;
             choice = explore_default(&view);
+            if (x.quantum % FAIR_SLEEP == 0) /* nor do others spin until time stands still */
+                choice.thread = first_timeout(&view, choice.thread);
         } else {
             choice = x.policy->choose(x.policy->context, &view);
         }
-        if (!choice.drain)
+        if (choice.what == EXPLORE_GO_ON)
             break;
         struct thread *t = &thread[choice.thread];
-        unsigned n = 0;
-        while (n < t->stores && t->store[n].event <= choice.store)
-            n++;
-        drain(t, n);
-        x.buffered[choice.thread] = t->stores;
-        x.oldest[choice.thread] = t->store[0].event;
+        if (choice.what == EXPLORE_ABORT) {
+            if (t->tx.running)
+                doom(t, (unsigned)choice.detail);
+        } else {
+            unsigned n = 0;
+            while (n < t->stores && t->store[n].event <= choice.detail)
+                n++;
+            drain(t, n);
+            x.buffered[choice.thread] = t->stores;
+            x.oldest[choice.thread] = t->store[0].event;
+        }
+        view.transactions = 0;
+        view.yielding = 0;
+        for (unsigned i = 0; i < x.threads; i++) {
+            view.transactions |= (uint32_t)thread[i].tx.running << i;
+            view.yielding |=
+                (uint32_t)(thread[i].state == ABLE && thread[i].pending.kind == EXPLORE_PAUSE) << i;
+        }
     }
     if (((view.enabled | view.timeouts) >> choice.thread & 1) == 0)
         sim_fatal("the policy chose thread %u, which cannot go on", choice.thread);
@@ -347,14 +614,19 @@ static void decide(struct thread *self) {
         if (x.time_ns < next->deadline)
             x.time_ns = next->deadline;
     }
-    if (next == self)
-        return;
-    take_out_stores();
-    put_in_stores(next);
-    x.now = next;
-    sim_cpu_now = &next->cpu;
-    sim_enter_gs(next->cpu.gs);
-    sim_fiber_switch(self == NULL ? &x.host : &self->fiber, &next->fiber);
+    if (next != self) {
+        take_out_stores();
+        put_in_stores(next);
+        x.now = next;
+        sim_cpu_now = &next->cpu;
+        sim_enter_gs(next->cpu.gs);
+        sim_fiber_switch(self == NULL ? &x.host : &self->fiber, &next->fiber);
+    }
+    if (self != NULL && self->tx.doomed) { /* instead of what was pending */
+        if (x.policy->happened != NULL)
+            x.policy->happened(x.policy->context, number(self), self->events, &self->pending);
+        leave(self);
+    }
 }
 
 /* An event of the running thread: others may go first, then it happens. */
@@ -443,10 +715,17 @@ void sim_explore_access(uintptr_t address, size_t bytes, enum sim_right right) {
     check_life(address, bytes, what);
     sim_explore_pc = pc;
     admit(address, bytes, right); /* others may have changed the pages meanwhile */
+    if (t->tx.running || right != SIM_WRITE || !x.tso)
+        meet(t, address, bytes, right == SIM_WRITE);
+    if (t->tx.running) {
+        tx_access(t, address, bytes, right == SIM_WRITE);
+        return;
+    }
     if (right != SIM_WRITE || !x.tso)
         return;
     if (bytes > STORE_BYTES) {
         drain_all(t);
+        meet(t, address, bytes, true);
         return;
     }
     if (t->stores == EXPLORE_STORES)
@@ -470,7 +749,11 @@ void sim_explore_locked(uintptr_t address) {
     event(EXPLORE_LOCKED, word, 8, true);
     check_life(address, 1, "a locked operation");
     admit(address, 1, SIM_WRITE);
-    drain_all(t);
+    if (!t->tx.running)
+        drain_all(t);
+    meet(t, word, 8, true);
+    if (t->tx.running)
+        tx_access(t, word, 8, true);
 }
 
 /* Fences, pauses and calls of the system, which order all that came before. */
@@ -478,6 +761,11 @@ void sim_explore_call(enum explore_kind kind, const void *key) {
     struct thread *t = x.now;
     if (t == NULL)
         return;
+    if (t->tx.running) {
+        if (kind != EXPLORE_FENCE)
+            abort_own(t, 0);
+        return;
+    }
     if (kind == EXPLORE_PAUSE)
         drain_all(t);
     event(kind, (uintptr_t)key, key != NULL ? 4 : 0, true);
@@ -521,6 +809,8 @@ static void thread_main(void *argument) {
         x.policy->happened(x.policy->context, number(t), 1, &t->pending);
     t->fn(t->argument);
     sim_explore_pc = NULL;
+    if (t->tx.running) /* the end of a thread is a system call */
+        abort_own(t, 0);
     event(EXPLORE_END, 0, 0, true); /* others may go on before its last stores are seen */
     drain_all(t);
     t->state = ENDED;
@@ -571,12 +861,16 @@ static bool open_explorer(char *why, size_t why_size) {
         x.area_state = calloc(AREA_BYTES >> GRANULE_SHIFT, 1);
     if (x.data_state == NULL)
         x.data_state = malloc(data_granules + 1);
+    if (x.area_marks == NULL)
+        x.area_marks = calloc(AREA_BYTES >> GRANULE_SHIFT, sizeof *x.area_marks);
+    if (x.data_marks == NULL)
+        x.data_marks = calloc(data_granules + 1, sizeof *x.data_marks);
     if (x.paged == NULL)
         x.paged = calloc(PAGED, sizeof *x.paged);
     if (x.allocation == NULL)
         x.allocation = calloc(ALLOCATIONS, sizeof *x.allocation);
     if (!x.mapped || x.area_state == NULL || x.data_state == NULL || x.allocation == NULL ||
-        x.paged == NULL || !sim_block_open()) {
+        x.paged == NULL || x.area_marks == NULL || x.data_marks == NULL || !sim_block_open()) {
         snprintf(why, why_size, "schedule exploration cannot have its memory");
         return false;
     }
@@ -625,6 +919,11 @@ static void reset(bool tso) {
         for (size_t i = 0, n = (size_t)(x.top[r] - start) >> GRANULE_SHIFT; i < n; i++)
             state[i] &= (uint8_t)~LIFE;
         x.top[r] = start;
+    }
+    for (unsigned t = 0; t < EXPLORE_THREADS; t++) { /* of a run that has been abandoned */
+        clear_marks(&thread[t]);
+        thread[t].tx.running = thread[t].tx.doomed = false;
+        thread[t].tx.stores = thread[t].tx.allocations = thread[t].tx.frees = 0;
     }
     sim_pages_reset();
     host_cpu.gs = 0;

@@ -292,8 +292,6 @@ static void report(struct sim_tx *tx) {
         listener(listener_context, why);
 }
 
-_Noreturn void sim_tx_leave(void *sp, const void *copy, size_t bytes, unsigned status);
-
 /* The transaction of a hardware thread that is not the running one. */
 static void roll_back(struct sim_tx *tx) {
     undo(tx);
@@ -720,6 +718,13 @@ static void set_alarm(struct sim_cpu *c) {
 
 unsigned sim_tx_start(char *sp) {
     struct sim_cpu *c = sim_cpu_now;
+    if (sim_exploring) {
+        enum {
+            SAVED = 7
+        }; /* words of SIM_SAVE_REGISTERS; behind them where the begin returns to */
+        sim_explore_pc = ((const void *const *)(const void *)sp)[SAVED];
+        return sim_explore_tx_begin(sp);
+    }
     if (c->dummy || !sim_session.open)
         return 0; /* setup, verification: nothing is modelled, and this is a legal answer */
     const char *why = machine_tx_unavailable();
@@ -766,6 +771,11 @@ unsigned sim_tx_start(char *sp) {
 void machine_tx_end(void) {
     struct sim_cpu *c = sim_cpu_now;
     struct sim_tx *tx = c->tx;
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_tx_end();
+        return;
+    }
     if (tx == NULL)
         sim_fatal("a transaction is ended outside of any");
     ask_injector(c, SIM_TX_END, 0);
@@ -787,6 +797,10 @@ void machine_tx_end(void) {
 
 void machine_tx_abort(unsigned code) {
     struct sim_cpu *c = sim_cpu_now;
+    if (sim_exploring) {
+        sim_explore_pc = __builtin_return_address(0);
+        sim_explore_tx_abort(code);
+    }
     if (c->tx == NULL)
         return;
     blame(c->tx, MACHINE_TX_BY_EXPLICIT, c->number, 0, 0);
@@ -794,7 +808,9 @@ void machine_tx_abort(unsigned code) {
     roll_back_own(c->tx);
 }
 
-bool machine_tx_test(void) { return sim_cpu_now->tx != NULL; }
+bool machine_tx_test(void) {
+    return sim_exploring ? sim_explore_tx_test() : sim_cpu_now->tx != NULL;
+}
 
 const char *machine_tx_unavailable(void) {
     static char why[sizeof sim_session.profile.name + 64];

@@ -202,6 +202,14 @@ void sim_explore_wake(const void *key, unsigned n);
 uint64_t sim_explore_now_ns(void);
 /* An access that its page does not allow, and that no handler has made possible: ends the run. */
 _Noreturn void sim_explore_refused(uintptr_t address, enum sim_right right);
+/* htm.c: gives the stack its bytes back, from `sp` upward, and returns `status` from the
+ * machine_tx_begin that was called there. */
+_Noreturn void sim_tx_leave(void *sp, const void *copy, size_t bytes, unsigned status);
+/* machine_tx_*: as sim_tx_start and the functions behind it in htm.c. */
+unsigned sim_explore_tx_begin(char *sp);
+void sim_explore_tx_end(void);
+void sim_explore_tx_abort(unsigned code);
+bool sim_explore_tx_test(void);
 void *sim_explore_alloc(size_t bytes, size_t align, const void *pc);
 void sim_explore_free(void *p);
 

@@ -25,7 +25,6 @@ _GLOBAL_OFFSET_TABLE_   the linker
 check_note              what the programs of check note, which is no event (record.h)
 check_unique            the same
 check_new_node          the same
-check_node              the same
 __asan_handle_no_return weak: gcc asks for it before abort; nobody defines it
 '
 # An object may call these of its own group and machine (qualify appends both).

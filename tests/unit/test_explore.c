@@ -6,7 +6,9 @@
 #include "cell.h"
 #include "check_dpor.h"
 #include "check_policies.h"
+#include "machine.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,10 +25,16 @@ void __tsan_write8(void *p);
 void __tsan_write4(void *p);
 void __tsan_atomic_thread_fence(int order);
 uint64_t __tsan_atomic64_exchange(volatile uint64_t *p, uint64_t v, int order);
+uint64_t __tsan_atomic64_compare_exchange_val(volatile uint64_t *p, uint64_t expected, uint64_t v,
+                                              int order, int failure);
 void machine_cpu_relax__sim(void);
 bool machine_wait__sim(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void machine_wake__sim(_Atomic uint32_t *word, unsigned n);
 void machine_heavy_barrier__sim(void);
+unsigned machine_tx_begin__sim(void);
+void machine_tx_end__sim(void);
+void machine_tx_abort__sim(unsigned code);
+bool machine_tx_test__sim(void);
 void *machine_alloc__sim(size_t bytes);
 void machine_free__sim(void *p);
 
@@ -360,6 +368,262 @@ static void test_bad_accesses_end_the_run(void **state) {
     assert_int_equal(with_object(good, 2), EXPLORE_DONE); /* and goes on */
 }
 
+/* ---- hardware transactions ------------------------------------------------------------------ */
+
+enum { ENDS = 6 }; /* what `ends` counts: commits, then aborts by status */
+static unsigned ends[ENDS];
+static unsigned status_seen;
+
+static void counts(unsigned status) {
+    status_seen = status;
+    ends[status == MACHINE_TX_STARTED                         ? 0
+         : status == (MACHINE_TX_CONFLICT | MACHINE_TX_RETRY) ? 1
+         : status == MACHINE_TX_CAPACITY                      ? 2
+         : (status & MACHINE_TX_EXPLICIT) != 0                ? 3
+         : status == 0                                        ? 4
+                                                              : 5]++;
+}
+
+/* Two stores in a transaction, again until they are made. */
+static void writes_both(void *unused) {
+    (void)unused;
+    for (;;) {
+        volatile unsigned depth = 0; /* on the stack: comes back with it */
+        const unsigned status = machine_tx_begin__sim();
+        if (status != MACHINE_TX_STARTED) {
+            result[3] |= depth != 0;
+            counts(status);
+            continue;
+        }
+        depth = 1;
+        store(&a, 1);
+        store(&b, 1);
+        machine_tx_end__sim();
+        counts(MACHINE_TX_STARTED);
+        return;
+    }
+}
+static void reads_both(void *unused) {
+    (void)unused;
+    result[0] = load(&a);
+    result[1] = load(&b);
+}
+static void reads_both_in_one(void *unused) {
+    (void)unused;
+    while (machine_tx_begin__sim() != MACHINE_TX_STARTED)
+        ;
+    const uint64_t first = load(&a), second = load(&b);
+    result[2] |= first != second; /* noted by an execution that aborts later, too */
+    machine_tx_end__sim();
+    result[0] = first;
+    result[1] = second;
+}
+
+static void test_a_transaction_is_seen_whole_or_not_at_all(void **state) {
+    (void)state;
+    body *const plain[] = {writes_both, reads_both}, *const both[] = {writes_both,
+                                                                      reads_both_in_one};
+    for (int tso = 0; tso < 2; tso++)
+        for (int pct = 0; pct < 2; pct++) {
+            memset(ends, 0, sizeof ends);
+            /* 0 and 0, 0 and 1, 1 and 1; never 1 and 0, and no stack that was left as it was. */
+            assert_int_equal(outcomes(tso != 0, plain, 2, 4, pct != 0), 1 << 0 | 1 << 2 | 1 << 3);
+            assert_in_range(ends[1], 1, UINT_MAX); /* whoever asks wins */
+            assert_int_equal(ends[0], 2000);
+            /* A transaction sees both or none, and so does one that is thrown away later. */
+            assert_int_equal(outcomes(tso != 0, both, 2, 4, pct != 0), 1 << 0 | 1 << 3);
+            assert_in_range(ends[2], 1, UINT_MAX); /* injected */
+            assert_in_range(ends[4], 1, UINT_MAX);
+            assert_int_equal(ends[3], 0);
+        }
+}
+
+static void increments_in_one(void *unused) {
+    (void)unused;
+    while (machine_tx_begin__sim() != MACHINE_TX_STARTED)
+        ;
+    store(&a, load(&a) + 1);
+    machine_tx_end__sim();
+    result[0] = *(volatile uint64_t *)&a == 3;
+}
+static void increments_locked(void *unused) {
+    (void)unused;
+    for (;;) {
+        const uint64_t seen = load(&a);
+        if (__tsan_atomic64_compare_exchange_val(&a, seen, seen + 1, 0, 0) == seen)
+            break;
+    }
+    result[0] = *(volatile uint64_t *)&a == 3;
+}
+
+static void test_no_increment_is_lost(void **state) {
+    (void)state;
+    body *const bodies[] = {increments_in_one, increments_in_one, increments_locked};
+    assert_int_equal(outcomes(true, bodies, 3, 1, false) & 2U, 2);
+    assert_int_equal(a, 3);
+    assert_int_equal(outcomes(true, bodies, 3, 1, true) & 2U, 2);
+    assert_int_equal(a, 3);
+}
+
+/* The store before the transaction may still be in the buffer while it runs, not behind it. */
+static void reads_inside(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    while (machine_tx_begin__sim() != MACHINE_TX_STARTED)
+        ;
+    machine_tx_end__sim();
+    result[0] = load(&b);
+}
+static void keeps_what_it_saw(void *unused) {
+    (void)unused;
+    store(&a, 1);
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        result[0] = load(&b); /* not tracked: survives the abort */
+        machine_tx_abort__sim(7);
+    }
+}
+
+static void fenced_other(void *unused) {
+    (void)unused;
+    (void)__tsan_atomic64_exchange(&b, 1, __ATOMIC_RELAXED);
+    result[1] = load(&a);
+}
+
+static void test_an_abort_orders_nothing_and_a_commit_does(void **state) {
+    (void)state;
+    body *const aborted[] = {keeps_what_it_saw, fenced_other};
+    body *const committed[] = {reads_inside, fenced_other};
+    assert_int_equal(outcomes(true, aborted, 2, 2, false) & 1U, 1);
+    assert_int_equal(outcomes(true, committed, 2, 2, false) & 1U, 0);
+}
+
+static enum explore_verdict alone(body *one) {
+    body *const bodies[] = {one};
+    memset(ends, 0, sizeof ends);
+    return once(true, &usual, bodies, 1);
+}
+
+static void aborts_itself(void *unused) {
+    (void)unused;
+    store(&a, 5);
+    const unsigned status = machine_tx_begin__sim();
+    if (status == MACHINE_TX_STARTED) {
+        store(&a, 6);
+        store(&b, 6);
+        result[0] = machine_tx_test__sim();
+        machine_tx_abort__sim(9);
+    }
+    counts(status);
+    result[1] = load(&a);
+    result[2] = load(&b);
+    result[3] = machine_tx_test__sim();
+}
+static void too_large(void *unused) {
+    (void)unused;
+    uint64_t *large = machine_alloc__sim(1 << 16);
+    const unsigned status = machine_tx_begin__sim();
+    if (status == MACHINE_TX_STARTED) {
+        for (unsigned i = 0; i < 1 << 13; i++)
+            store(large + i, i);
+        machine_tx_end__sim();
+    }
+    counts(status);
+    machine_free__sim(large);
+}
+static void pauses_inside(void *unused) {
+    (void)unused;
+    const unsigned status = machine_tx_begin__sim();
+    if (status == MACHINE_TX_STARTED) {
+        machine_cpu_relax__sim();
+        machine_tx_end__sim();
+    }
+    counts(status);
+}
+static void calls_inside(void *unused) {
+    (void)unused;
+    const unsigned status = machine_tx_begin__sim();
+    if (status == MACHINE_TX_STARTED) {
+        machine_wake__sim(&word, 1);
+        machine_tx_end__sim();
+    }
+    counts(status);
+}
+static void allocates_and_aborts(void *unused) {
+    (void)unused;
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        object = machine_alloc__sim(16);
+        machine_free__sim(machine_alloc__sim(16));
+        machine_tx_abort__sim(1);
+    }
+}
+static void frees_and_aborts(void *unused) {
+    (void)unused;
+    uint64_t *mine = machine_alloc__sim(16);
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        machine_free__sim(mine);
+        machine_tx_abort__sim(1);
+    }
+    store(mine, 1); /* still there */
+    if (machine_tx_begin__sim() == MACHINE_TX_STARTED) {
+        machine_free__sim(mine);
+        machine_tx_end__sim();
+    }
+    store(mine, 1); /* not any more */
+}
+static void nests(void *unused) {
+    (void)unused;
+    const unsigned status = machine_tx_begin__sim();
+    if (status == MACHINE_TX_STARTED) {
+        (void)machine_tx_begin__sim();
+        store(&a, 6);
+        machine_tx_end__sim();
+        result[0] = machine_tx_test__sim();
+        (void)machine_tx_begin__sim();
+        machine_tx_abort__sim(2);
+    }
+    counts(status);
+    result[1] = load(&a);
+}
+static void ends_without_begin(void *unused) {
+    (void)unused;
+    machine_tx_end__sim();
+}
+
+static void test_what_aborts_and_what_is_undone(void **state) {
+    (void)state;
+    size_t bytes;
+    const void *pc;
+    assert_int_equal(alone(aborts_itself), EXPLORE_DONE);
+    assert_int_equal(status_seen, MACHINE_TX_EXPLICIT | 9U << MACHINE_TX_CODE_SHIFT);
+    assert_true(result[0] == 1 && result[1] == 5 && result[2] == 0 && result[3] == 0);
+    assert_int_equal(alone(too_large), EXPLORE_DONE);
+    assert_int_equal(ends[2], 1);
+    assert_int_equal(alone(pauses_inside), EXPLORE_DONE);
+    assert_int_equal(ends[4], 1);
+    assert_int_equal(alone(calls_inside), EXPLORE_DONE);
+    assert_int_equal(ends[4], 1);
+    assert_int_equal(alone(nests), EXPLORE_DONE);
+    assert_int_equal(status_seen,
+                     MACHINE_TX_EXPLICIT | MACHINE_TX_NESTED | 2U << MACHINE_TX_CODE_SHIFT);
+    assert_true(result[0] == 1 && result[1] == 0);
+    assert_int_equal(alone(allocates_and_aborts), EXPLORE_DONE);
+    assert_int_equal(x->leaks(&bytes, &pc), 0);
+    assert_int_equal(alone(frees_and_aborts), EXPLORE_FREED);
+    assert_int_equal(alone(ends_without_begin), EXPLORE_CRASH);
+}
+
+/* Two transactions that touch the same word: all orders of them, aborts included. */
+static void test_the_search_goes_through_transactions(void **state) {
+    (void)state;
+    unsigned runs;
+    bool complete;
+    body *const apart[] = {writes_both, other_word};
+    body *const both[] = {writes_both, reads_both};
+    assert_int_equal(search(both, 2, 2, 3, &runs, &complete), 0xd);
+    (void)search(apart, 2, 0, 3, &runs, &complete);
+    assert_in_range(runs, 2, 2000);
+}
+
 static int open_explorer(void **state) {
     (void)state;
     char why[128];
@@ -385,6 +649,11 @@ int main(void) {
         cmocka_unit_test(test_who_sleeps_for_ever_is_a_deadlock),
         cmocka_unit_test(test_who_spins_goes_on_when_the_others_have),
         cmocka_unit_test(test_bad_accesses_end_the_run),
+        cmocka_unit_test(test_a_transaction_is_seen_whole_or_not_at_all),
+        cmocka_unit_test(test_no_increment_is_lost),
+        cmocka_unit_test(test_an_abort_orders_nothing_and_a_commit_does),
+        cmocka_unit_test(test_what_aborts_and_what_is_undone),
+        cmocka_unit_test(test_the_search_goes_through_transactions),
     };
     return cmocka_run_group_tests_name("explore", tests, open_explorer, close_explorer);
 }
