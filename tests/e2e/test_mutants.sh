@@ -14,7 +14,7 @@ pass 'the patches were tried on the sources'
 if ! make -j"$(nproc)" mutants >"$TMP/make" 2>&1; then
     fail 'the mutants are built' "$(tail -20 "$TMP/make")"
 else
-    run timeout 400 tests/mutants/run
+    run timeout 900 tests/mutants/run
     expect_status 'every mutant goes as its header says' 0
     if [ "$status" -ne 0 ]; then grep -v ' ok$' "$OUT" | indent; fi
     found=$(grep -c ' ok$' "$OUT")
