@@ -177,7 +177,7 @@ lint-list: $(B)/flags
 	$(foreach f,$(wildcard harness/*.c tests/unit/*.c tests/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) -Iharness -Itests))
 	$(foreach f,$(wildcard harness/*.cc),$(call lint_line,$(f),-std=c++17 $(COMMON_FLAGS) -Wall -Wextra -Iharness))
 	$(foreach f,$(wildcard machine/*/*.c),$(call lint_line,$(f),$(CFLAGS_ALL)))
-	$(foreach g,$(LINT_GROUPS),$(foreach f,$(wildcard engines/$(g)/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) $(CELL_FLAGS_$(g)) $(call LINT_CELL,$(g)))))
+	$(foreach g,$(LINT_GROUPS),$(foreach f,$(wildcard engines/$(g)/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) $(filter-out --param=%,$(CELL_FLAGS_$(g))) $(call LINT_CELL,$(g)))))
 	$(foreach f,$(wildcard workloads/*.c tests/conformance/*.c),$(call lint_line,$(f),$(CFLAGS_ALL) $(call LINT_CELL,seq)))
 	@sed -i '/^$$/d' build/lint.list
 

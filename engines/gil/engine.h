@@ -68,6 +68,8 @@ struct tm_thread {
     struct tm_checkpoint checkpoint; /* used in files with TM_RESTARTS only */
 };
 
+#define TM_MAY_BARGE /* mode=section */
+
 #define TM_SEG     /* references are plain pointers */
 #define TM_FN      /* functions need no other code inside of blocks */
 #define TM_PURE_FN /* likewise */

@@ -10,7 +10,9 @@ enum {
     HARDWARE_TRIES = 6,     /* of a block; ours */
     CONFLICT_FIRST = 1,     /* back-off behind the first conflict: up to 2^(1+1) pauses, */
     CONFLICT_DOUBLINGS = 5, /* and twice as many behind each further one, that often; ours */
-    POSTFIX_TRIES = 4       /* slow=rh: of the write-back as a hardware transaction; ours */
+    POSTFIX_TRIES = 4,      /* slow=rh: of the write-back as a hardware transaction; ours */
+    VALIDATIONS = 8,        /* of all that a block has read, until software gives up; ours, */
+    VALIDATED_LEAST = 512   /* reads; but not before these; ours */
 };
 
 /* Of the running measurement; written by start, with no thread attached. */
@@ -89,7 +91,7 @@ TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
         return true;
     }
     self->serial = hybrid_options.serial && (cause == TM_CONFLICT || cause == TM_IRREVOCABLE);
-    self->hardware = self->serial;
+    self->hardware = false;
     self->common.stats.fallbacks++;
     return false;
 }
@@ -98,6 +100,7 @@ TM_NOINLINE bool tm_hybrid_again(struct tm_thread *self, unsigned status) {
 
 /* As norec's take_clock, but for a block that has read nothing. */
 static void start_serial(struct tm_thread *self) {
+    self->hardware = true;
     uint64_t now;
     do
         now = clock_when_free(self);
@@ -110,10 +113,19 @@ static void start_serial(struct tm_thread *self) {
     self->irrevocable = self->direct = true;
 }
 
+bool tm_hybrid_gives_up(struct tm_thread *self, uint64_t reads) {
+    if (!hybrid_options.serial)
+        return false;
+    self->validated += reads;
+    self->serial = self->validated > VALIDATIONS * reads + VALIDATED_LEAST;
+    return self->serial;
+}
+
 /* Called behind the checkpoint, so for each execution. */
 TM_NOINLINE void tm_hybrid_software(struct tm_thread *self) {
     if (!self->counted) {
         self->counted = true;
+        self->validated = 0;
         /* Sequentially consistent: a hardware block that has read 0 either commits before this, or
          * this aborts it; so what comes behind sees what it wrote. */
         atomic_fetch_add(&tm_global.software, 1);

@@ -26,15 +26,17 @@
  *    that it dooms notice before they use a value; hardware blocks are aborted by the write itself.
  *    A software write-back is validated under the sequence lock, while no hardware block commits.
  *  - Livelock-free in software; a block tries hardware a limited number of times.  Not
- *    starvation-free.
+ *    starvation-free; with contended=serial only the sequence lock is unfair.
  *  - One mechanism for irrevocable blocks: software that owns the sequence lock, with `exclusive`.
  *
  * What hardware cannot do runs in software.  What hardware could do if only others let it - a block
  * that keeps losing conflicts - would do no better there, being several times as slow and so more
  * likely to lose; with contended=serial (the default) such a block owns the sequence lock from its
  * start on and accesses memory straight, as it would under the lock of engine htm.  So does one
- * that a transaction had to give up because it became irrevocable.  Nothing of a serial block can
- * be undone: tm_retry and tm_abort_restart come before the first write.
+ * that a transaction had to give up because it became irrevocable, and one that software does not
+ * get done: each hardware commit makes a software block validate all that it has read, and where
+ * they come faster than that takes, it would do nothing else.  Nothing of a serial block can be
+ * undone: tm_retry and tm_abort_restart come before the first write.
  *
  * Invariants, beside norec's
  *  H1 While the sequence lock is odd, no hardware block that has written commits: slow=norec, it
@@ -65,6 +67,7 @@
     const _Atomic uint64_t *subscribed; /* odd: hardware must not run */                           \
     _Atomic uint64_t *moved;  /* the clock that hardware moves; odd: it must not commit */         \
     uint64_t second_snapshot; /* of `second` */                                                    \
+    uint64_t validated;       /* reads that this block has validated in software */                \
     bool serial;              /* this block owns the sequence lock from its start on */            \
     bool hardware;            /* see H3 */                                                         \
     bool counted;             /* in `software` */
@@ -84,6 +87,8 @@ void tm_hybrid_exclude(uint64_t exclusive);
 #define TM_NOREC_SECOND_MOVED(self)                                                                \
     (atomic_load_explicit(&tm_global.second, memory_order_relaxed) != (self)->second_snapshot)
 #define TM_NOREC_SECOND_IS(self, n) ((self)->second_snapshot = (n))
+#define TM_NOREC_GIVES_UP(self, n) tm_hybrid_gives_up(self, n)
+bool tm_hybrid_gives_up(struct tm_thread *self, uint64_t reads);
 #include "../lib/norec.h"
 
 #define TM_SEG     /* references are plain pointers */
@@ -105,9 +110,9 @@ enum {
 /* ---- barriers ------------------------------------------------------------------------------- */
 
 /*
- * A block's body exists once, and each access finds out for itself which of the two it belongs to.
- * So that this costs no load, the pointer says it: in a block that runs in software `self` is odd.
- * It never changes within a function, so the compiler can make two loops of one.
+ * In a block that runs in software `self` is odd, which tells accesses and functions to which of
+ * the two they belong without a load.  Blocks are compiled twice (copies.h), and with them the
+ * functions that are inlined there, so that most accesses need not even ask.
  */
 #define TM_THREAD(self)                                                                            \
     ((struct tm_thread *)((uintptr_t)(self) & ~(uintptr_t)1)) /* NOLINT(*-no-int-to-ptr) */
@@ -115,6 +120,12 @@ TM_INLINE bool tm_in_software(const struct tm_thread *self) { return (uintptr_t)
 /* Where that is known. */
 TM_INLINE struct tm_thread *tm_software_thread(struct tm_thread *self) {
     return (struct tm_thread *)((char *)self - 1);
+}
+
+/* `self` of the hardware copy of a block (0) or of the software copy (1). */
+TM_INLINE struct tm_thread *tm_copied(struct tm_thread *self, unsigned copy) {
+    const uintptr_t even = (uintptr_t)self & ~(uintptr_t)1;
+    return (struct tm_thread *)(even | copy); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 #define TM_READ(ref, lvalue)                                                                       \
@@ -219,13 +230,7 @@ TM_INLINE int tm_end(struct tm_thread *tagged) {
     return 1;
 }
 
-/* As norec's, but only a software block has a checkpoint. */
-#define TM_ATOMIC(self_)                                                                           \
-    TM_BLOCK_LOOPS_((                                                                              \
-        TM_THREAD(self_)->common.depth++ == 0 && !tm_start_hardware(TM_THREAD(self_))              \
-            ? (tm_checkpoint(&TM_THREAD(self_)->checkpoint), tm_hybrid_software(TM_THREAD(self_))) \
-            : (void)0,                                                                             \
-        tm_same(tm_started(TM_THREAD(self_)))))
+#include "copies.h"
 
 void *tm_alloc(struct tm_thread *self, size_t bytes);
 void tm_release(struct tm_thread *self, void *object);

@@ -13,6 +13,8 @@
  *   TM_NOREC_SECOND()           the second clock, read with acquire
  *   TM_NOREC_SECOND_MOVED(self) does it differ from this thread's snapshot of it?
  *   TM_NOREC_SECOND_IS(self, n) the snapshot becomes n
+ *   TM_NOREC_GIVES_UP(self, n)  n reads are about to be validated: shall the execution be given up
+ *                               instead?
  * The second clock does not move while somebody owns the sequence lock.
  */
 #ifndef ALLCORES_NOREC_H
@@ -30,6 +32,7 @@
 #define TM_NOREC_SECOND() UINT64_C(0)
 #define TM_NOREC_SECOND_MOVED(self) false
 #define TM_NOREC_SECOND_IS(self, n) ((void)(n))
+#define TM_NOREC_GIVES_UP(self, n) false
 #endif
 
 /* What all threads share; one line, because a committer touches all of it. */

@@ -105,9 +105,12 @@ static uint64_t clock_when_free(struct tm_thread *self) {
 }
 
 /* Reads everything again.  NULL: all of it held at the new snapshot.  Otherwise the first entry
- * whose value is another one. */
+ * whose value is another one, or an empty one when the engine wants no more of it. */
 static const struct tm_read_entry *validate(struct tm_thread *self) {
+    static const struct tm_read_entry given_up = {0, 0};
     for (;;) {
+        if (TM_NOREC_GIVES_UP(self, (uint64_t)(self->read_next - self->read_log)))
+            return &given_up;
         const uint64_t second = TM_NOREC_SECOND();
         const uint64_t now = clock_when_free(self);
         for (const struct tm_read_entry *e = self->read_log; e < self->read_next; e++) {
@@ -159,7 +162,7 @@ static void roll_back(struct tm_thread *self) {
 
 static _Noreturn void restart(struct tm_thread *self) { tm_checkpoint_resume(&self->checkpoint); }
 
-/* `changed` is the entry that no longer holds. */
+/* `changed` is what validate has returned. */
 static _Noreturn TM_COLD void lose(struct tm_thread *self, const struct tm_read_entry *changed) {
     const uint64_t address = changed->field & TM_ADDRESS_MASK;
     /* Acquire: the owner stored its index before it released this number. */

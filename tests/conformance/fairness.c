@@ -7,7 +7,7 @@
  * that does not promise this (TM_MAY_STARVE) must get all threads to their end, no more: they
  * finish once those that beat them have.
  */
-#include "probe.h"
+#include "progress.h"
 
 static const struct tm_param conformance_fairness_params[] = {PROBE_INTERVAL_MS("200"),
                                                               PROBE_BLOCKS("1"), PROBE_END};
@@ -18,18 +18,10 @@ struct cell {
 };
 typedef TM_REF(struct cell) cell_ref;
 
-/* Written by its thread only, read by the first that leaves. */
-struct progress {
-    _Atomic uint64_t ops;
-    char padding[120];
-};
-
 struct world {
     struct probe probe;
     cell_ref cell; /* constant after setup */
-    struct progress *progress;
-    _Atomic bool first_left;
-    uint64_t seen_min, seen_max; /* written by the first that leaves */
+    struct progress_of_all progress;
 };
 
 static void *conformance_fairness_setup(TM_SELF, const struct tm_setup *setup, char *why,
@@ -37,10 +29,7 @@ static void *conformance_fairness_setup(TM_SELF, const struct tm_setup *setup, c
     struct world *w = probe_world(sizeof *w, setup, why, why_size);
     if (w == NULL)
         return NULL;
-    w->progress =
-        machine_alloc_aligned(setup->threads * sizeof *w->progress, 2 * (size_t)TM_CACHE_LINE);
-    if (w->progress == NULL) {
-        snprintf(why, why_size, "out of memory");
+    if (!progress_begin(&w->progress, setup->threads, why, why_size)) {
         probe_free(w);
         return NULL;
     }
@@ -53,44 +42,25 @@ static inline void conformance_fairness_run(TM_SELF, struct world *w, struct tm_
     atomic (self) {
         tm_set(w->cell, value, tm_get(w->cell, value) + 1);
     }
-    _Atomic uint64_t *ops = &w->progress[tm_index(self)].ops;
-    atomic_store_explicit(ops, atomic_load_explicit(ops, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    progress_made(&w->progress, tm_index(self));
 }
 
 static void conformance_fairness_leave(TM_SELF, void *world) {
     struct world *w = world;
-    if (atomic_exchange(&w->first_left, true))
-        return;
-    uint64_t min = UINT64_MAX, max = 0;
-    for (unsigned i = 0; i < w->probe.threads; i++) {
-        const uint64_t ops = atomic_load_explicit(&w->progress[i].ops, memory_order_relaxed);
-        min = ops < min ? ops : min;
-        max = ops > max ? ops : max;
-    }
-    w->seen_min = min;
-    w->seen_max = max;
+    progress_left(&w->progress, w->probe.threads);
 }
 
 static bool conformance_fairness_verify(TM_SELF, void *world, uint64_t ops, char *why,
                                         size_t why_size) {
     struct world *w = world;
-    if (!probe_equal("increments", tm_get(w->cell, value), ops, why, why_size))
-        return false;
-#ifdef TM_MAY_STARVE
-    return true;
-#endif
-    if (w->seen_min > 0)
-        return true;
-    snprintf(why, why_size, "a thread completed nothing while another completed %llu operations",
-             (unsigned long long)w->seen_max);
-    return false;
+    return probe_equal("increments", tm_get(w->cell, value), ops, why, why_size) &&
+           progress_of_each(&w->progress, why, why_size);
 }
 
 static void conformance_fairness_teardown(TM_SELF, void *world) {
     struct world *w = world;
     tm_free(self, w->cell);
-    machine_free(w->progress);
+    machine_free(w->progress.thread);
     probe_free(w);
 }
 
