@@ -176,6 +176,17 @@ static bool quantity_of(const struct experiment_panel *panel, const char *cause,
     return true;
 }
 
+/* Does an engine never abort in this way, whatever varies?  Its curve would be the axis. */
+static bool never_aborts(const struct drawing *d, const struct load_cell *cell, const char *cause) {
+    for (size_t i = 0; i < d->load->cells_count; i++) {
+        const struct load_cell *other = &d->load->cells[i];
+        if (other->file == d->file && other->threads == cell->threads &&
+            strcmp(other->engine, cell->engine) == 0 && aborted(other, cause) > 0)
+            return false;
+    }
+    return true;
+}
+
 /* One cell, under one cause or all, into a panel. */
 static bool add_point(struct drawing *d, unsigned panel, const struct load_cell *cell,
                       const char *cause) {
@@ -197,12 +208,13 @@ static bool add_point(struct drawing *d, unsigned panel, const struct load_cell 
         snprintf(names.name[NAME_THREADS], TEXT_SIZE, "%u thread%s", cell->threads,
                  cell->threads == 1 ? "" : "s");
     }
-    if (cause != NULL)
+    if (cause != NULL && what->cause_count > 1) /* a single one is the panel's subject */
         snprintf(names.name[NAME_CAUSE], TEXT_SIZE, "%s", cause);
     p.x = x * e->x_axis.factor;
     if (p.has_x && e->x_axis.logarithmic && p.x <= 0)
         return true; /* has no place */
-    if (!cell->has_time || !quantity_of(what, cause, &p))
+    if (!cell->has_time || !quantity_of(what, cause, &p) ||
+        (cause != NULL && never_aborts(d, cell, cause)))
         return true;
     p.value *= what->y.factor;
     p.low *= what->y.factor;
