@@ -116,8 +116,8 @@ static void start_serial(struct tm_thread *self) {
 bool tm_hybrid_gives_up(struct tm_thread *self, uint64_t reads) {
     if (!hybrid_options.serial)
         return false;
-    self->validated += reads;
-    self->serial = self->validated > VALIDATIONS * reads + VALIDATED_LEAST;
+    self->validated += (int64_t)reads;
+    self->serial = self->validated > VALIDATIONS * (int64_t)reads + VALIDATED_LEAST;
     return self->serial;
 }
 
@@ -125,12 +125,13 @@ bool tm_hybrid_gives_up(struct tm_thread *self, uint64_t reads) {
 TM_NOINLINE void tm_hybrid_software(struct tm_thread *self) {
     if (!self->counted) {
         self->counted = true;
-        self->validated = 0;
         /* Sequentially consistent: a hardware block that has read 0 either commits before this, or
          * this aborts it; so what comes behind sees what it wrote. */
         atomic_fetch_add(&tm_global.software, 1);
     }
     self->now.calls_left = self->fresh.calls_left;
+    if (self->validated < 0)
+        self->validated = 0;
     if (self->serial) {
         start_serial(self);
         return;
@@ -187,6 +188,7 @@ TM_NOINLINE void tm_commit(struct tm_thread *self) {
     commit_ended(self);
     self->hardware = true;
     self->counted = self->serial = false;
+    self->validated = 0;
     /* Release: hardware that sees the count without this block need not move a clock for it. */
     atomic_fetch_sub_explicit(&tm_global.software, 1, memory_order_release);
 }
@@ -230,6 +232,7 @@ _Noreturn void tm_block_retry(TM_SELF) {
     }
     if (!tm_in_software(self) && !thread->direct)
         machine_tx_abort(HYBRID_RETRY);
+    thread->validated = INT64_MIN / 2; /* a sleeper validates because it was woken */
     retry_block(thread);
 }
 

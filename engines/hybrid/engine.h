@@ -67,7 +67,7 @@
     const _Atomic uint64_t *subscribed; /* odd: hardware must not run */                           \
     _Atomic uint64_t *moved;  /* the clock that hardware moves; odd: it must not commit */         \
     uint64_t second_snapshot; /* of `second` */                                                    \
-    uint64_t validated;       /* reads that this block has validated in software */                \
+    int64_t validated;        /* reads that this block has validated; negative: it sleeps */       \
     bool serial;              /* this block owns the sequence lock from its start on */            \
     bool hardware;            /* see H3 */                                                         \
     bool counted;             /* in `software` */
