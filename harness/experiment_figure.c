@@ -445,6 +445,25 @@ static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double l
     fputs("-1e9 with lines\nunset label\nunset arrow\nunset grid\nunset logscale\n", f);
 }
 
+/* The name of a curve; in two lines, at a comma, where one line would be too small to read. */
+static void put_name(FILE *f, const char *name, double x, double y) {
+    enum { LONG = 34 };
+    const double line = 0.011, width = 0.17;
+    const char *comma = strlen(name) > LONG ? strrchr(name, ',') : NULL;
+    if (comma == NULL) {
+        script_label(f, name, "screen", x, y, "left", script_fit(name, SCRIPT_SMALL_PX, width),
+                     "#000000", false);
+        return;
+    }
+    char first[TEXT_SIZE + 1];
+    snprintf(first, sizeof first, "%.*s,", (int)(comma - name), name);
+    const char *second = comma + 1 + strspn(comma + 1, " ");
+    const char *longer = strlen(first) > strlen(second) ? first : second;
+    const int size = script_fit(longer, SCRIPT_SMALL_PX - 3, width);
+    script_label(f, first, "screen", x, y + line, "left", size, "#000000", false);
+    script_label(f, second, "screen", x, y - line, "left", size, "#000000", false);
+}
+
 static void put_legend(FILE *f, const struct drawing *d) {
     const double left = 0.775;
     double y = 0.80;
@@ -456,8 +475,7 @@ static void put_legend(FILE *f, const struct drawing *d) {
                 "set label '' at screen %.4f,screen %.4f point pt %d ps 1.9*marker lc rgb '%s'\n",
                 left, y, left + 0.04, y, view_dash(c), view_colour(c), left + 0.02, y,
                 view_marker(c), view_colour(c));
-        script_label(f, d->curve[c].label, "screen", left + 0.048, y, "left",
-                     script_fit(d->curve[c].label, SCRIPT_SMALL_PX, 0.17), "#000000", false);
+        put_name(f, d->curve[c].label, left + 0.048, y);
     }
 }
 
