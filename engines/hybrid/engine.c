@@ -287,8 +287,8 @@ static const struct tm_param hybrid_params[] = {
          TM_CHOICE, "norec", .choices = "norec|rh"},
     [OPTION_CONTENDED] =
         {"contended",
-         "a block that loses all its tries to conflicts, or is irrevocable: serial "
-         "(alone with the sequence lock), or software as well",
+         "a block that loses all its tries to conflicts, is irrevocable, or does not get done in "
+         "software: serial (alone with the sequence lock), or software as well",
          TM_CHOICE, "serial", .choices = "serial|software"},
     [OPTION_RETRIES] = {"retries",
                         "transactions of a block before it runs in software, those that found "
