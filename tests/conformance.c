@@ -437,12 +437,15 @@ static void apply(const struct tm_param *params, const char *arguments, union tm
 
 /* Why this engine cannot run on this machine, or NULL. */
 static const char *unavailable(const struct tm_engine *engine, const struct machine *machine) {
-    static struct machine_description description; /* of simulated_profile: the reason stays */
-    char why[CELL_WHY_SIZE];
     if (!machine->simulated || !engine->transactional_hardware)
         return engine->unavailable();
-    if (!machine->describe(simulated_profile, NULL, 0, &description, why, sizeof why))
+    static struct machine_description description; /* of simulated_profile; read once */
+    static const struct machine *described;
+    char why[CELL_WHY_SIZE];
+    if (described != machine &&
+        !machine->describe(simulated_profile, NULL, 0, &description, why, sizeof why))
         return "the profile cannot be read";
+    described = machine;
     return description.htm_unavailable[0] != '\0' ? description.htm_unavailable : NULL;
 }
 
