@@ -37,8 +37,9 @@ static const struct cli_option options[] = {
                 "choice of its options"},
     [PROGRAM] = {"program", "T[+T]...[,...]",
                  "one program: the transactions of each thread, threads separated\n"
-                 "by commas (rmw+ro,scan); default: all pairs and triples of the\n"
-                 "catalogue, and larger ones drawn from the seed"},
+                 "by commas (rmw+ro,scan; event+event,event+event: a reactor with\n"
+                 "two threads); default: all pairs and triples of the catalogue,\n"
+                 "and larger ones drawn from the seed"},
     [SCHEDULES] = {"schedules", "N", "how many to run for each engine; default: 20000"},
     [MINUTES] = {"minutes", "M",
                  "for each engine at most so long, and without --schedules exactly"},
@@ -185,9 +186,11 @@ static void add_program(const struct check_catalogue *catalogue, struct list *li
     list->program[list->count++] = *p;
 }
 
+/* Transactions that are drawn from; those behind them must be named. */
 static unsigned size_of(const struct check_catalogue *catalogue) {
+    const struct check_transaction *t = catalogue->transactions;
     unsigned n = 0;
-    while (catalogue->transactions[n].name != NULL)
+    while (t[n].name != NULL && (t[n].needs & CHECK_BY_NAME) == 0)
         n++;
     return n;
 }
@@ -464,10 +467,16 @@ static int replay(const char *given) {
 /* ---- the subcommand ------------------------------------------------------------------------- */
 
 static int write_summary(const char *path, json_t *summary) {
-    const int failed = json_dump_file(summary, path, JSON_INDENT(2));
-    if (failed != 0)
-        return cli_error("check", "--out: %s cannot be written: %s", path, strerror(errno));
-    return EXIT_DONE;
+    char *fresh = NULL;
+    const bool ok = asprintf(&fresh, "%s.new", path) >= 0 &&
+                    json_dump_file(summary, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0;
+    const int status =
+        ok ? EXIT_DONE
+           : cli_error("check", "--out: %s cannot be written: %s", path, strerror(errno));
+    if (!ok && fresh != NULL)
+        unlink(fresh);
+    free(fresh);
+    return status;
 }
 
 static bool one_of(const char *const *names, const char *name, unsigned *index) {
@@ -566,14 +575,17 @@ int check_main(int argc, char **argv) {
             printf("\n");
         }
         fflush(stdout);
-        json_array_append_new(engines,
-                              json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:I}",
-                                        "engine", x.subject->text, "model", models[model], "seed",
-                                        (json_int_t)seed, "schedules", (json_int_t)ran, "programs",
-                                        (json_int_t)x.programs, "exhausted",
-                                        (json_int_t)x.exhausted, "unjudged", (json_int_t)x.unjudged,
-                                        "seconds", took, "result", check_failure_names[failure],
-                                        "replay", line, "preemptions", (json_int_t)preemptions));
+        json_array_append_new(
+            engines,
+            json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:I}",
+                      "engine", x.subject->text, "unsafe", x.subject->catalogue->engine->unsafe,
+                      "program", values[PROGRAM] != NULL ? values[PROGRAM] : "", "model",
+                      models[model], "seed", (json_int_t)seed, "asked",
+                      (json_int_t)(x.limit == UINT64_MAX ? 0 : x.limit), "schedules",
+                      (json_int_t)ran, "programs", (json_int_t)x.programs, "exhausted",
+                      (json_int_t)x.exhausted, "unjudged", (json_int_t)x.unjudged, "seconds", took,
+                      "result", check_failure_names[failure], "replay", line, "preemptions",
+                      (json_int_t)preemptions));
     }
     machine_find("sim")->explorer->close();
     json_t *summary = json_pack("{s:o}", "check", engines);

@@ -91,9 +91,16 @@ void check_variable_name(unsigned v, char *text, size_t size) {
     static const struct {
         unsigned first;
         const char *name;
-    } ranges[] = {{CHECK_NODE, "node"}, {CHECK_KEYED, "keyed"}, {CHECK_TABLE, "table"},
-                  {CHECK_TREE, "tree"}, {CHECK_LIST, "list"},   {CHECK_TOKENS, "tokens"},
-                  {CHECK_SLOT, "slot"}, {CHECK_SMALL, "small"}, {CHECK_WORD, "word"},
+    } ranges[] = {{CHECK_NODE, "node"},
+                  {CHECK_SESSION, "session"},
+                  {CHECK_KEYED, "keyed"},
+                  {CHECK_TABLE, "table"},
+                  {CHECK_TREE, "tree"},
+                  {CHECK_LIST, "list"},
+                  {CHECK_TOKENS, "tokens"},
+                  {CHECK_SLOT, "slot"},
+                  {CHECK_SMALL, "small"},
+                  {CHECK_WORD, "word"},
                   {CHECK_X, "x"}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (v >= ranges[i].first) {

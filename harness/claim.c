@@ -104,6 +104,39 @@ static bool has_experiment(const struct claim *claim, const char *name) {
     return false;
 }
 
+static bool has_exploration(const struct claim *claim, const char *name) {
+    for (unsigned i = 0; i < claim->explorations; i++)
+        if (strcmp(claim->exploration[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool get_exploration(const struct reader *r, const char *place, json_t *json,
+                            const struct claim *claim, struct claim_exploration *x) {
+    json_int_t schedules = 0, quick = 0;
+    json_error_t error;
+    if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s?s, s?s, s:I, s:I}", "name", &x->name,
+                       "engines", &x->engines, "program", &x->program, "schedules", &schedules,
+                       "quick_schedules", &quick) != 0)
+        return refuse(r, place, error.text);
+    if (quick < 1 || schedules < quick)
+        return refuse(r, place, "must have 1 or more quick_schedules, and as many schedules");
+    if (has_experiment(claim, x->name) || has_exploration(claim, x->name))
+        return refuse(r, place, "its name is that of another experiment of the claim");
+    x->schedules = (uint64_t)schedules;
+    x->quick_schedules = (uint64_t)quick;
+    return true;
+}
+
+/* Of an exploration only what its summary has can be counted. */
+static bool explorable(const struct reader *r, const char *place, const struct claim_quantity *q) {
+    if (q->measure != CLAIM_WRONG && q->measure != CLAIM_SAMPLES)
+        return refuse(r, place, "the measure of an exploration is wrong or samples");
+    if (q->is_ratio || q->cells.threads_count > 0 || strcmp(q->cells.workload, "*") != 0)
+        return refuse(r, place, "an exploration has engines, no workloads, threads and ratios");
+    return true;
+}
+
 static bool get_quantity(const struct reader *r, const char *place, json_t *json,
                          const struct claim *claim, struct claim_quantity *q) {
     json_t *of = NULL, *against = NULL, *reproduced = NULL, *partly = NULL;
@@ -114,7 +147,8 @@ static bool get_quantity(const struct reader *r, const char *place, json_t *json
                        &q->name, "experiment", &q->experiment, "measure", &measure, "of", &of,
                        "against", &against, "reproduced", &reproduced, "partly", &partly) != 0)
         return refuse(r, place, error.text);
-    if (!has_experiment(claim, q->experiment))
+    q->explored = has_exploration(claim, q->experiment);
+    if (!q->explored && !has_experiment(claim, q->experiment))
         return refuse(r, place, "its experiment is not among those of the claim");
     if (!choose(r, place, measure, measure_names, &m) ||
         !get_cells(r, place, of, &q->cells, &take) ||
@@ -125,9 +159,11 @@ static bool get_quantity(const struct reader *r, const char *place, json_t *json
         return refuse(r, place, "what counts as reproduced must lie within what counts as partly");
     q->measure = (enum claim_measure)m;
     q->take = (enum claim_take)take;
-    if (against == NULL)
+    q->is_ratio = against != NULL;
+    if (q->explored && !explorable(r, place, q))
+        return false;
+    if (!q->is_ratio)
         return true;
-    q->is_ratio = true;
     if (!get_cells(r, place, against, &q->against, &against_take))
         return false;
     q->against_take = (enum claim_take)against_take;
@@ -135,14 +171,14 @@ static bool get_quantity(const struct reader *r, const char *place, json_t *json
 }
 
 static bool get_all(const struct reader *r, struct claim *c) {
-    json_t *experiments = NULL, *quantities = NULL;
+    json_t *experiments = NULL, *explorations = NULL, *quantities = NULL;
     json_error_t error;
     if (json_unpack_ex(c->json, &error, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s:o, s:o}", "id", &c->id,
+                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s:o, s?o, s:o}", "id", &c->id,
                        "statement", &c->statement, "source", &c->source, "published", &c->published,
                        "false_if", &c->false_if, "explanation", &c->explanation, "pending",
-                       &c->pending, "figure", &c->figure, "experiments", &experiments, "quantities",
-                       &quantities) != 0)
+                       &c->pending, "figure", &c->figure, "experiments", &experiments,
+                       "explorations", &explorations, "quantities", &quantities) != 0)
         return refuse(r, "file", error.text);
     if (!json_is_array(experiments) || json_array_size(experiments) > CLAIM_EXPERIMENTS_MAX)
         return refuse(r, "experiments", "must be an array of at most 4 names");
@@ -151,6 +187,16 @@ static bool get_all(const struct reader *r, struct claim *c) {
         if (name == NULL)
             return refuse(r, "experiments", "must be an array of names");
         c->experiments[c->experiments_count++] = name;
+    }
+    if (explorations != NULL &&
+        (!json_is_array(explorations) || json_array_size(explorations) > CLAIM_EXPLORATIONS_MAX))
+        return refuse(r, "explorations", "must be an array of at most 2 objects");
+    for (size_t i = 0; i < json_array_size(explorations); i++) {
+        char place[48];
+        snprintf(place, sizeof place, "explorations[%zu]", i);
+        if (!get_exploration(r, place, json_array_get(explorations, i), c, &c->exploration[i]))
+            return false;
+        c->explorations++;
     }
     if (c->figure != NULL && !has_experiment(c, c->figure))
         return refuse(r, "figure", "must be one of the experiments");
@@ -302,10 +348,22 @@ static struct claim_value combine(struct claim_value *list, size_t n, enum claim
     return v;
 }
 
+/* Has a cell that failed samples which count as wrong already? */
+static bool counted(const struct load *load, const struct load_gap *failure) {
+    for (size_t i = 0; i < load->cells_count; i++) {
+        const struct load_cell *cell = &load->cells[i];
+        if (cell->verify_failed > 0 && cell->file == failure->file &&
+            cell->threads == failure->threads && strcmp(cell->engine, failure->engine) == 0 &&
+            strcmp(cell->workload, failure->workload) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void measure_cells(const struct claim_cells *cells, enum claim_measure measure,
                           enum claim_take take, const struct load *load,
                           struct claim_value *value) {
-    struct claim_value *list = calloc(load->cells_count + 1, sizeof *list);
+    struct claim_value *list = calloc(load->cells_count + load->failures_count + 1, sizeof *list);
     const char *missing = NULL;
     size_t n = 0;
     *value = (struct claim_value){.present = false};
@@ -326,7 +384,7 @@ static void measure_cells(const struct claim_cells *cells, enum claim_measure me
         if (measure == CLAIM_WRONG &&
             matches(cells, load->failures[i].engine, load->failures[i].workload,
                     load->failures[i].threads) &&
-            !load->failures[i].expected)
+            !load->failures[i].expected && !counted(load, &load->failures[i]))
             list[n++].value = 1;
     for (size_t i = 0; i < load->unavailable_count && missing == NULL; i++)
         if (matches(cells, load->unavailable[i].engine, load->unavailable[i].workload,
@@ -361,6 +419,26 @@ void claim_measure(const struct claim_quantity *q, const struct load *load,
     value->high /= below.low;
 }
 
+void claim_measure_explored(const struct claim_quantity *q, const json_t *summary,
+                            struct claim_value *value) {
+    const json_t *engines = json_object_get(summary, "check");
+    *value = (struct claim_value){.machine = "simulated: chosen schedules, x86-TSO"};
+    for (size_t i = 0; i < json_array_size(engines); i++) {
+        json_t *json = json_array_get(engines, i);
+        const char *engine = NULL, *result = NULL;
+        json_int_t schedules = 0;
+        if (json_unpack(json, "{s:s, s:s, s:I}", "engine", &engine, "result", &result, "schedules",
+                        &schedules) != 0 ||
+            (strcmp(q->cells.engine, "*") != 0 && strcmp(q->cells.engine, engine) != 0))
+            continue;
+        value->present = true;
+        value->value += q->measure == CLAIM_WRONG ? strcmp(result, "ok") != 0 : (double)schedules;
+    }
+    value->low = value->high = value->value;
+    if (!value->present)
+        snprintf(value->why, sizeof value->why, "nothing was explored of it");
+}
+
 /* ---- judging --------------------------------------------------------------------------------- */
 
 enum claim_verdict claim_judge_quantity(const struct claim_quantity *q,
@@ -377,10 +455,20 @@ enum claim_verdict claim_judge_quantity(const struct claim_quantity *q,
     return CLAIM_INCONCLUSIVE;
 }
 
+bool claim_refutes(const struct claim_quantity *q) {
+    return q->measure == CLAIM_WRONG && q->partly.high == 0;
+}
+
 enum claim_verdict claim_judge(const struct claim *claim, const struct claim_value *values) {
     unsigned of[CLAIM_VERDICTS] = {0};
-    for (unsigned i = 0; i < claim->quantities; i++)
-        of[claim_judge_quantity(&claim->quantity[i], &values[i])]++;
+    bool refuted = false;
+    for (unsigned i = 0; i < claim->quantities; i++) {
+        const enum claim_verdict v = claim_judge_quantity(&claim->quantity[i], &values[i]);
+        refuted |= v == CLAIM_NOT_REPRODUCED && claim_refutes(&claim->quantity[i]);
+        of[v]++;
+    }
+    if (refuted)
+        return CLAIM_NOT_REPRODUCED;
     if (claim->quantities == 0)
         return CLAIM_PENDING;
     if (of[CLAIM_NOT_TESTABLE] > 0)

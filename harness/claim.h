@@ -11,7 +11,12 @@
 
 #include "experiment.h"
 
-enum { CLAIM_QUANTITIES_MAX = 12, CLAIM_EXPERIMENTS_MAX = 4, CLAIM_THREADS_MAX = 8 };
+enum {
+    CLAIM_QUANTITIES_MAX = 12,
+    CLAIM_EXPERIMENTS_MAX = 4,
+    CLAIM_EXPLORATIONS_MAX = 2,
+    CLAIM_THREADS_MAX = 8
+};
 
 enum claim_verdict {
     CLAIM_REPRODUCED,
@@ -47,8 +52,16 @@ enum claim_measure {
 };
 enum claim_take { CLAIM_MEDIAN, CLAIM_MIN, CLAIM_MAX, CLAIM_GEOMEAN, CLAIM_TAKES };
 
+/* Schedules that `allcores check` chooses on the simulated machine (check.h). */
+struct claim_exploration {
+    const char *name;                    /* quantities call it their experiment */
+    const char *engines, *program;       /* as --engine and --program; NULL: all */
+    uint64_t schedules, quick_schedules; /* of each engine */
+};
+
 struct claim_quantity {
     const char *name, *experiment;
+    bool explored; /* the experiment is an exploration */
     enum claim_measure measure;
     enum claim_take take; /* of several cells */
     struct claim_cells cells;
@@ -65,6 +78,8 @@ struct claim {
     const char *figure;  /* the experiment whose figure stands for it; NULL: none */
     const char *experiments[CLAIM_EXPERIMENTS_MAX];
     unsigned experiments_count;
+    struct claim_exploration exploration[CLAIM_EXPLORATIONS_MAX];
+    unsigned explorations;
     struct claim_quantity quantity[CLAIM_QUANTITIES_MAX];
     unsigned quantities;
 };
@@ -92,15 +107,25 @@ void claim_free(struct claim *claim);
 void claim_measure(const struct claim_quantity *quantity, const struct load *load,
                    struct claim_value *value);
 
+/* The same of an exploration, from the summary that `check` writes (borrowed; NULL: there is none):
+ * in how many engines a schedule failed, or how many schedules ran. */
+void claim_measure_explored(const struct claim_quantity *quantity, const json_t *summary,
+                            struct claim_value *value);
+
 /* Whole interval within `reproduced`: reproduced; outside of `partly`: not reproduced; within
  * `partly` and outside of `reproduced`: partly; otherwise inconclusive. */
 enum claim_verdict claim_judge_quantity(const struct claim_quantity *quantity,
                                         const struct claim_value *value);
 /*
- * Of all quantities, values[] parallel to claim->quantity[]: one that is not present makes the
- * claim not testable, one that is inconclusive inconclusive; all alike give that verdict, a mixture
- * partly.  A claim without quantities is pending.
+ * Of all quantities, values[] parallel to claim->quantity[]: one that refutes (see below) makes the
+ * claim not reproduced whatever the others are; one that is not present makes it not testable, one
+ * that is inconclusive inconclusive; all alike give that verdict, a mixture partly.  A claim
+ * without quantities is pending.
  */
 enum claim_verdict claim_judge(const struct claim *claim, const struct claim_value *values);
+
+/* Does the quantity refute its claim by itself when it is not reproduced?  So does a wrong result
+ * where there must be none. */
+bool claim_refutes(const struct claim_quantity *quantity);
 
 #endif

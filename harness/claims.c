@@ -105,7 +105,9 @@ static int run_experiment(const char *name, const char *folder, bool quick) {
 
 struct results {
     const char *name;
-    char *path; /* which the load borrows */
+    const struct claim_exploration *exploration; /* NULL: an experiment */
+    json_t *explored;                            /* its summary, or NULL */
+    char *path;                                  /* which the load borrows */
     struct load load;
     bool loaded;
 };
@@ -152,7 +154,8 @@ static bool choose_claims(const char *const *ids, struct work *w) {
     for (; ids[w->count] != NULL; w->count++)
         ;
     w->claims = calloc(w->count + 1, sizeof *w->claims);
-    w->results = calloc(w->count * CLAIM_EXPERIMENTS_MAX + 1, sizeof *w->results);
+    w->results =
+        calloc(w->count * (CLAIM_EXPERIMENTS_MAX + CLAIM_EXPLORATIONS_MAX) + 1, sizeof *w->results);
     if (w->claims == NULL || w->results == NULL)
         return cli_error(command.name, "out of memory"), false;
     for (size_t i = 0; i < w->count; i++) {
@@ -165,6 +168,10 @@ static bool choose_claims(const char *const *ids, struct work *w) {
         for (unsigned e = 0; e < c->experiments_count; e++)
             if (find_results(w->results, w->results_count, c->experiments[e]) == NULL)
                 w->results[w->results_count++].name = c->experiments[e];
+        for (unsigned e = 0; e < c->explorations; e++)
+            if (find_results(w->results, w->results_count, c->exploration[e].name) == NULL)
+                w->results[w->results_count++] = (struct results){
+                    .name = c->exploration[e].name, .exploration = &c->exploration[e]};
     }
     return true;
 }
@@ -176,7 +183,10 @@ static int run_all(const struct work *w, const char *folder, bool quick) {
     for (size_t i = 0; i < w->results_count; i++) {
         fprintf(stderr, "allcores claims: experiment %zu of %zu: %s\n", i + 1, w->results_count,
                 w->results[i].name);
-        const int status = run_experiment(w->results[i].name, folder, quick);
+        struct results *r = &w->results[i];
+        const int status = r->exploration == NULL
+                               ? run_experiment(r->name, folder, quick)
+                               : claims_explore(r->exploration, folder, quick, &r->explored);
         if (status != EXIT_DONE && status != EXIT_FAILED)
             return status;
         if (status == EXIT_FAILED)
@@ -192,7 +202,9 @@ static void judge_all(struct work *w) {
             const struct claim_quantity *quantity = &j->claim.quantity[q];
             const struct results *r =
                 find_results(w->results, w->results_count, quantity->experiment);
-            if (r != NULL && r->loaded)
+            if (quantity->explored)
+                claim_measure_explored(quantity, r == NULL ? NULL : r->explored, &j->values[q]);
+            else if (r != NULL && r->loaded)
                 claim_measure(quantity, &r->load, &j->values[q]);
             else
                 snprintf(j->values[q].why, sizeof j->values[q].why,
@@ -241,7 +253,8 @@ static int run_claims(const char *const *ids, const char *folder, bool quick) {
         goto done;
     const json_t *context = NULL;
     for (size_t i = 0; i < w.results_count; i++) {
-        if (!load_results(&w.results[i], folder) && status == EXIT_DONE)
+        if (w.results[i].exploration == NULL && !load_results(&w.results[i], folder) &&
+            status == EXIT_DONE)
             status = EXIT_FAILED;
         if (w.results[i].loaded && context == NULL)
             context = w.results[i].load.files[0].context;
@@ -254,6 +267,7 @@ static int run_claims(const char *const *ids, const char *folder, bool quick) {
 done:
     for (size_t i = 0; i < w.results_count; i++) {
         load_free(&w.results[i].load);
+        json_decref(w.results[i].explored);
         free(w.results[i].path);
     }
     for (size_t i = 0; w.claims != NULL && i < w.count; i++)

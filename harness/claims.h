@@ -6,6 +6,8 @@
 
 #include "claim.h"
 
+#include <jansson.h>
+
 /* argv[0] is the subcommand's name.  Returns an exit status (runner.h). */
 int claims_main(int argc, char **argv);
 
@@ -19,6 +21,16 @@ struct judged_claim {
 
 /* "2.45 [2.31, 2.60]", a count without an interval, or "-". */
 void claims_value_text(const struct claim_value *value, char *text, size_t size);
+
+/*
+ * Explores schedules as the claim says, a process for itself, into FOLDER/NAME.json, with what it
+ * tells of failing ones in NAME.txt; what is there already with as many schedules is kept.
+ * *summary: what `check` wrote, for claim_measure_explored; the caller's, NULL when there is none.
+ * EXIT_DONE; EXIT_FAILED, one line on stderr having said why, when an engine that promises
+ * something broke it or the exploration did not end; or what else `check` exits with.
+ */
+int claims_explore(const struct claim_exploration *exploration, const char *folder, bool quick,
+                   json_t **summary);
 
 /* claims.json, claims.md and index.html in the folder, whole or not at all each.  `context`: the
  * environment, as in results files (borrowed, may be NULL).  False when one line on stderr has said

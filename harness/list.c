@@ -57,9 +57,9 @@ static const struct cli_command command = {
         "experiments have \"name\", \"title\", \"question\", \"expect\" (what one should see), "
         "\"machine\",\n"
         "\"cells\" (how many) and \"available\" (true or the reason why it cannot run).\n"
-        "claims have \"name\", \"statement\", \"source\", \"published\", \"experiments\" and "
-        "\"pending\"\n"
-        "(the capability that is missing, or null).\n"
+        "claims have \"name\", \"statement\", \"source\", \"published\", "
+        "\"experiments\",\n"
+        "\"explorations\" (names) and \"pending\" (the capability that is missing, or null).\n"
         "\n"
         "exit status: 0 done; 2 wrong usage (one line on stderr).\n",
     .operands_max = 1,
@@ -278,6 +278,13 @@ static bool put_experiments(json_t *list) {
     return true;
 }
 
+static json_t *explorations_of(const struct claim *claim) {
+    json_t *names = json_array();
+    for (unsigned i = 0; i < claim->explorations; i++)
+        json_array_append_new(names, json_string(claim->exploration[i].name));
+    return names;
+}
+
 static bool put_claims(json_t *list) {
     for (const char *const *id = claim_ids(); *id != NULL; id++) {
         struct claim claim;
@@ -291,6 +298,7 @@ static bool put_claims(json_t *list) {
             put(object, "source", json_string(claim.source)) &&
             put(object, "published", json_string(claim.published)) &&
             put(object, "experiments", json_incref(json_object_get(claim.json, "experiments"))) &&
+            put(object, "explorations", explorations_of(&claim)) &&
             put(object, "pending",
                 claim.pending != NULL ? json_string(claim.pending) : json_null());
         claim_free(&claim);

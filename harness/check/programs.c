@@ -28,6 +28,7 @@ struct node {
 #include "lib/queue.h"
 
 enum { XS = 4, WORDS = 6, SLOTS = 2, KEYS = 8, INITIALLY = 5 };
+enum { SESSIONS = 2, STEPS = 3 }; /* of the reactor */
 /* Items between two words of the array: c7 treats pieces of a long object (cards of 256 bytes) as
  * objects of their own. */
 enum { WORD_STRIDE = 64, ITEMS = (WORDS - 1) * WORD_STRIDE + 1 };
@@ -71,6 +72,7 @@ struct world {
     table_ref table;
     keyed_ref keyed;
     queue_ref queue;
+    word_ref session[SESSIONS];
 };
 
 /* ---- notes ---------------------------------------------------------------------------------- */
@@ -568,6 +570,66 @@ CONTAINER(queue_out, {
         tm_free(self, item);
 })
 
+/* ---- a reactor ------------------------------------------------------------------------------ */
+
+/* What the state of a session is when it has been through its first `steps` events in order: a
+ * state before them and one of another order are others. */
+static uint64_t session_after(uint64_t steps) {
+    uint64_t state = 0;
+    for (uint64_t step = 0; step < steps; step++)
+        state = state * 10 + step + 1;
+    return state;
+}
+
+static uint64_t session_get(TM_SELF, struct world *w, struct check_me *me, unsigned s) {
+    return GET(CHECK_SESSION + s, w->session[s], value);
+}
+
+static void event_new(TM_SELF, struct world *w, struct check_me *me, uint64_t session,
+                      uint64_t step) {
+    const node_ref event = node_new(self, me);
+    tm_set(event, value, session * STEPS + step);
+    check_note(me, CHECK_PUSH, 0, number_of(self, event));
+    queue_push(self, w->queue, event);
+}
+
+/* The oldest event, if there is one: changes the state of its session, and the next one follows it
+ * at the end of the queue.  False when there is none. */
+static bool handle_event(TM_SELF, struct world *w, struct check_me *me) {
+    const node_ref event = queue_pop(self, w->queue);
+    check_note(me, CHECK_POP, 0, number_of(self, event));
+    if (event == NULL)
+        return false;
+    const uint64_t session = tm_get(event, value) / STEPS % SESSIONS;
+    const uint64_t step = tm_get(event, value) % STEPS;
+    const uint64_t state = session_get(self, w, me, (unsigned)session);
+    SET(CHECK_SESSION + (unsigned)session, w->session[session], value, state * 10 + step + 1);
+    if (step + 1 < STEPS)
+        event_new(self, w, me, session, step + 1);
+    tm_free(self, event);
+    return true;
+}
+
+CONTAINER(event, (void)handle_event(self, w, me))
+
+/* What is left is done by one thread.  Then every session must be in the state that one thread
+ * alone brings it to. */
+static void finish_reactor(TM_SELF, struct world *w, struct check_me *me) {
+    INVOKE;
+    BLOCK_BEGINS;
+    while (handle_event(self, w, me))
+        ;
+    BLOCK_ENDS;
+    RETURN;
+    INVOKE;
+    BLOCK_BEGINS;
+    for (unsigned s = 0; s < SESSIONS; s++)
+        if (session_get(self, w, me, s) != session_after(STEPS))
+            check_note(me, CHECK_READ, CHECK_SESSION + s, UINT64_MAX); /* that nobody wrote */
+    BLOCK_ENDS;
+    RETURN;
+}
+
 /* ---- the world ------------------------------------------------------------------------------ */
 
 static void *setup(TM_SELF, struct check_me *me, unsigned needs) {
@@ -597,8 +659,13 @@ static void *setup(TM_SELF, struct check_me *me, unsigned needs) {
         w->table = table_new(self);
     if (needs & CHECK_NEEDS_KEYED)
         w->keyed = keyed_new(self, 1, 8);
-    if (needs & CHECK_NEEDS_QUEUE) {
+    if (needs & (CHECK_NEEDS_QUEUE | CHECK_NEEDS_REACTOR))
         w->queue = tm_new(self, struct queue);
+    for (unsigned s = 0; s < SESSIONS && (needs & CHECK_NEEDS_REACTOR); s++) {
+        w->session[s] = tm_new(self, struct word);
+        event_new(self, w, me, s, 0);
+    }
+    if (needs & CHECK_NEEDS_QUEUE) {
         const node_ref item = node_new(self, me);
         check_note(me, CHECK_PUSH, 0, number_of(self, item));
         queue_push(self, w->queue, item);
@@ -642,6 +709,8 @@ static unsigned black_height(TM_SELF, tree_node_ref node) {
 
 static void final(TM_SELF, void *world, struct check_me *me) {
     struct world *w = world;
+    if (w->needs & CHECK_NEEDS_REACTOR)
+        finish_reactor(self, w, me);
     INVOKE;
     BLOCK_BEGINS;
     for (unsigned i = 0; i < XS; i++)
@@ -708,6 +777,9 @@ static void teardown(TM_SELF, void *world) {
         keyed_free(self, w->keyed);
     if (w->queue != NULL)
         tm_free(self, w->queue);
+    for (unsigned s = 0; s < SESSIONS; s++)
+        if (w->session[s] != NULL)
+            tm_free(self, w->session[s]);
     machine_free(w);
 }
 
@@ -754,6 +826,8 @@ static const struct check_transaction transactions[] = {
     {"klook", "keyed: looks keys up, and counts", CHECK_NEEDS_KEYED, keyed_look_entry},
     {"qin", "queue: appends an item", CHECK_NEEDS_QUEUE, queue_in_entry},
     {"qout", "queue: takes the oldest", CHECK_NEEDS_QUEUE, queue_out_entry},
+    {"event", "reactor: handles the oldest event", CHECK_NEEDS_REACTOR | CHECK_BY_NAME,
+     event_entry},
     {NULL, NULL, 0, NULL},
 };
 

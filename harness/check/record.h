@@ -24,7 +24,8 @@ enum check_variable {
     CHECK_TREE = 25,
     CHECK_TABLE = 33,
     CHECK_KEYED = 41,
-    CHECK_NODE = 56, /* the words of node 1, 2, ... begin at CHECK_NODE + 1 */
+    CHECK_SESSION = 49, /* of the reactor */
+    CHECK_NODE = 56,    /* the words of node 1, 2, ... begin at CHECK_NODE + 1 */
     CHECK_VARIABLES = 256
 };
 
@@ -73,12 +74,16 @@ enum check_needs {
     CHECK_NEEDS_TABLE = 8,
     CHECK_NEEDS_KEYED = 16,
     CHECK_NEEDS_QUEUE = 32,
-    CHECK_PUTS = 64, /* a token */
-    CHECK_GETS = 128 /* a token, and waits for one */
+    CHECK_PUTS = 64,  /* a token */
+    CHECK_GETS = 128, /* a token, and waits for one */
+    CHECK_NEEDS_REACTOR = 256,
+    /* Only in programs that name it: what is drawn of the rest stays as it is.  Such transactions
+     * are the last ones of the catalogue. */
+    CHECK_BY_NAME = 512
 };
 #define CHECK_CONTAINERS                                                                           \
     (CHECK_NEEDS_LIST | CHECK_NEEDS_TREE | CHECK_NEEDS_TABLE | CHECK_NEEDS_KEYED |                 \
-     CHECK_NEEDS_QUEUE)
+     CHECK_NEEDS_QUEUE | CHECK_NEEDS_REACTOR)
 
 struct check_transaction {
     const char *name; /* NULL ends the catalogue */

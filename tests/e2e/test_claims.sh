@@ -14,7 +14,7 @@ run "$ALLCORES" list claims --json
 expect 'JSON: every key' "$PYTHON" - "$OUT" <<'END'
 import json, sys
 for c in json.load(open(sys.argv[1]))["claims"]:
-    assert set(c) == {"name", "statement", "source", "published", "experiments", "pending"}, c
+    assert set(c) == {"name", "statement", "source", "published", "experiments", "explorations", "pending"}, c
 END
 
 # ---- refusals ----------------------------------------------------------------------------------
@@ -56,6 +56,8 @@ expect 'and the verdicts are the same' cmp "$TMP/first.json" "$TMP/claims/claims
 run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
 expect_status 'plain threads are caught' 0
 expect_in 'and nothing else' "$OUT" '^always-correct +reproduced$'
+expect_in 'nor under a chosen schedule' "$OUT" 'other engines of which a chosen schedule fails +0; simulated: chosen schedules, x86-TSO$'
+cp "$TMP/correct/explored-blocks.json" "$TMP/explored.json"
 "$PYTHON" - "$TMP/correct/always-correct.json" <<'END'
 import json, sys
 root = json.load(open(sys.argv[1]))
@@ -65,6 +67,20 @@ for c in root["cells"]:
 json.dump(root, open(sys.argv[1], "w"))
 END
 run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
-expect_in 'a wrong result of norec is no longer "always correct"' "$OUT" '^always-correct +partly$'
+expect 'what was explored is kept' cmp "$TMP/explored.json" "$TMP/correct/explored-blocks.json"
+expect_in 'a wrong result of norec is no longer "always correct"' "$OUT" '^always-correct +not reproduced$'
+
+# The same with a real one: norec that never validates.
+if tests/mutants/tree norec.validation-skipped "$TMP/mutant" build/allcores 2>"$TMP/tree"; then
+    run "$TMP/mutant/build/allcores" claims always-correct --quick --out "$TMP/not-correct"
+    expect_status 'an engine without conflict detection fails' 1
+    expect_in 'the program is not always correct with it' "$OUT" '^always-correct +not reproduced$'
+    expect_in 'natively' "$OUT" '^ +norec: wrong cells +[1-6]; measured: native'
+    expect_in 'and under a chosen schedule' "$OUT" 'other engines of which a chosen schedule fails +[1-9][0-9]*; simulated'
+    expect_in 'it is told which engine' "$ERR" 'norec under a chosen schedule: '
+    expect_in 'and how' "$TMP/not-correct/explored-blocks.txt" 'allcores check --replay .norec/'
+else
+    fail 'the mutant is built' "$(cat "$TMP/tree"; tail -n 5 "$TMP/mutant.log" | cut -c 1-300)"
+fi
 
 finish

@@ -91,11 +91,17 @@ static void test_each_rule_can_give_each_verdict(void **state) {
         assert_true(has_partly);
         struct claim_value mixed[CLAIM_QUANTITIES_MAX];
         memcpy(mixed, yes, sizeof mixed);
-        if (c.quantities > 1)
-            mixed[0] = no[0];
-        else
-            mixed[0] = some[0];
+        unsigned other = 0; /* one that does not refute the claim by itself */
+        while (claim_refutes(&c.quantity[other])) {
+            mixed[other] = no[other];
+            assert_int_equal(claim_judge(&c, mixed), CLAIM_NOT_REPRODUCED);
+            mixed[other] = yes[other];
+            other++;
+            assert_true(other < c.quantities);
+        }
+        mixed[other] = c.quantities > 1 ? no[other] : some[other];
         assert_int_equal(claim_judge(&c, mixed), CLAIM_PARTLY);
+        mixed[other] = yes[other];
         mixed[0] = between(fmin(yes[0].value, no[0].value), fmax(yes[0].value, no[0].value));
         assert_int_equal(claim_judge(&c, mixed), CLAIM_INCONCLUSIVE);
         mixed[0].present = false;
@@ -113,6 +119,8 @@ static void test_each_quantity_has_its_cells(void **state) {
         assert_true(claim_load(*id, &c, why, sizeof why));
         for (unsigned i = 0; i < c.quantities; i++) {
             const struct claim_quantity *q = &c.quantity[i];
+            if (q->explored)
+                continue;
             struct experiment e;
             struct plan plan = {.overrides = calloc(PLAN_OVERRIDES_MAX, sizeof *plan.overrides)};
             assert_non_null(plan.overrides);
@@ -155,7 +163,7 @@ static void test_each_quantity_has_its_cells(void **state) {
  */
 
 static struct load_cell cells[8];
-static struct load_gap gaps[2];
+static struct load_gap gaps[3];
 static char host_label[] = "measured: native, a computer";
 static struct load_host host = {.machine = "native", .label = host_label};
 
@@ -174,8 +182,13 @@ static struct load made_up(void) {
                                       .high_ns = times[i] * 1.1};
     cells[1].verify_failed = 3;
     gaps[0] = (struct load_gap){.workload = "c", .engine = "htm", .threads = 1, .reason = "no RTM"};
+    gaps[1] =
+        (struct load_gap){.workload = "b", .engine = "norec", .threads = 1, .reason = "wrong"};
+    gaps[2] = (struct load_gap){.workload = "d", .engine = "norec", .threads = 1, .reason = "gone"};
     return (struct load){.cells = cells,
                          .cells_count = 4,
+                         .failures = gaps + 1,
+                         .failures_count = 2,
                          .hosts = &host,
                          .hosts_count = 1,
                          .unavailable = gaps,
@@ -216,7 +229,7 @@ static void test_figures_are_combined(void **state) {
 static void test_wrong_results_count_and_gaps_are_told(void **state) {
     (void)state;
     struct claim_quantity q = {.measure = CLAIM_WRONG, .cells = {.engine = "*", .workload = "*"}};
-    assert_true(find(q).value == 1);
+    assert_true(find(q).value == 2); /* b, whose samples failed, once; d, which has none */
     q.cells.engine = "gil";
     assert_true(find(q).present && find(q).value == 0);
     q.measure = CLAIM_SAMPLES;
@@ -224,6 +237,67 @@ static void test_wrong_results_count_and_gaps_are_told(void **state) {
     q.cells = (struct claim_cells){.engine = "htm", .workload = "c"};
     assert_false(find(q).present);
     assert_string_equal(find(q).why, "no RTM");
+}
+
+static void test_explorations_are_counted(void **state) {
+    (void)state;
+    json_t *summary =
+        json_loads("{\"check\": ["
+                   "{\"engine\": \"gil\", \"result\": \"ok\", \"schedules\": 100},"
+                   "{\"engine\": \"norec\", \"result\": \"dirty read\", \"schedules\": 7}]}",
+                   0, NULL);
+    struct claim_quantity q = {
+        .explored = true, .measure = CLAIM_WRONG, .cells = {.engine = "*", .workload = "*"}};
+    struct claim_value v;
+    claim_measure_explored(&q, summary, &v);
+    assert_true(v.present && v.value == 1 && v.low == 1 && v.high == 1);
+    assert_non_null(strstr(v.machine, "simulated"));
+    q.measure = CLAIM_SAMPLES;
+    claim_measure_explored(&q, summary, &v);
+    assert_true(v.value == 107);
+    q.cells.engine = "gil";
+    claim_measure_explored(&q, summary, &v);
+    assert_true(v.value == 100);
+    q.measure = CLAIM_WRONG;
+    claim_measure_explored(&q, summary, &v);
+    assert_true(v.present && v.value == 0);
+    q.cells.engine = "c7"; /* nothing wrong, but nothing tried either */
+    claim_measure_explored(&q, summary, &v);
+    assert_false(v.present);
+    claim_measure_explored(&q, NULL, &v);
+    assert_false(v.present);
+    json_decref(summary);
+}
+
+/* Claims that share an exploration's file must mean the same by it, and no experiment is in it. */
+static void test_explorations_are_the_same_everywhere(void **state) {
+    (void)state;
+    static struct claim all[64];
+    unsigned n = 0, shared = 0;
+    for (const char *const *id = claim_ids(); *id != NULL; id++)
+        assert_true(claim_load(*id, &all[n++], why, sizeof why));
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = 0; k < all[i].explorations; k++) {
+            const struct claim_exploration *x = &all[i].exploration[k];
+            for (const char *const *name = experiment_names(); *name != NULL; name++)
+                assert_string_not_equal(*name, x->name);
+            for (unsigned j = 0; j < i; j++)
+                for (unsigned m = 0; m < all[j].explorations; m++) {
+                    const struct claim_exploration *y = &all[j].exploration[m];
+                    if (strcmp(x->name, y->name) != 0)
+                        continue;
+                    shared++;
+                    assert_int_equal(x->schedules, y->schedules);
+                    assert_int_equal(x->quick_schedules, y->quick_schedules);
+                    assert_string_equal(x->engines != NULL ? x->engines : "",
+                                        y->engines != NULL ? y->engines : "");
+                    assert_string_equal(x->program != NULL ? x->program : "",
+                                        y->program != NULL ? y->program : "");
+                }
+        }
+    assert_true(shared > 0);
+    for (unsigned i = 0; i < n; i++)
+        claim_free(&all[i]);
 }
 
 /* ---- files -------------------------------------------------------------------------------------
@@ -237,6 +311,10 @@ static void test_wrong_files_are_refused(void **state) {
 #define QUANTITY(of, ranges)                                                                       \
     HEAD "\"experiments\": [\"gil-flat\"], \"quantities\": [{\"name\": \"n\", \"experiment\": "    \
          "\"gil-flat\", \"measure\": \"time\", \"of\": " of ", " ranges "}]}"
+#define EXPLORED(schedules, measure, of)                                                           \
+    HEAD "\"experiments\": [], \"explorations\": [{\"name\": \"all\", " schedules                  \
+         "}], \"quantities\": [{\"name\": \"n\", \"experiment\": \"all\", \"measure\": \"" measure \
+         "\", \"of\": " of ", " RANGES "}]}"
 #define OF "{\"engine\": \"gil\", \"workload\": \"*\"}"
 #define RANGES "\"reproduced\": [1, 2], \"partly\": [0, null]"
     static const struct {
@@ -256,6 +334,15 @@ static void test_wrong_files_are_refused(void **state) {
         {QUANTITY(OF, "\"reproduced\": [1], \"partly\": [0, 3]"), "[LOW, HIGH]"},
         {HEAD "\"figure\": \"other\", \"experiments\": [\"gil-flat\"], \"quantities\": []}",
          "one of the experiments"},
+        {EXPLORED("\"schedules\": 1, \"quick_schedules\": 2", "wrong", OF), "as many schedules"},
+        {EXPLORED("\"schedules\": 2, \"quick_schedules\": 0", "wrong", OF), "1 or more"},
+        {EXPLORED("\"schedules\": 2, \"quick_schedules\": 1", "time", OF), "wrong or samples"},
+        {EXPLORED("\"schedules\": 2, \"quick_schedules\": 1", "wrong",
+                  "{\"engine\": \"gil\", \"workload\": \"bank\"}"),
+         "no workloads"},
+        {HEAD "\"experiments\": [\"bank\"], \"explorations\": [{\"name\": \"bank\", "
+              "\"schedules\": 1, \"quick_schedules\": 1}], \"quantities\": []}",
+         "that of another experiment"},
     };
     struct claim c;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -263,6 +350,11 @@ static void test_wrong_files_are_refused(void **state) {
         if (strstr(why, files[i].expected) == NULL)
             fail_msg("file %zu: '%s' does not say '%s'", i, why, files[i].expected);
     }
+    if (!claim_parse_text("x", EXPLORED("\"schedules\": 2, \"quick_schedules\": 1", "wrong", OF),
+                          &c, why, sizeof why))
+        fail_msg("%s", why);
+    assert_true(c.quantity[0].explored && c.exploration[0].schedules == 2);
+    claim_free(&c);
     if (!claim_parse_text("x", QUANTITY(OF, RANGES), &c, why, sizeof why))
         fail_msg("%s", why);
     assert_true(isinf(c.quantity[0].partly.high));
@@ -277,6 +369,8 @@ int main(void) {
         cmocka_unit_test(test_each_quantity_has_its_cells),
         cmocka_unit_test(test_figures_are_combined),
         cmocka_unit_test(test_wrong_results_count_and_gaps_are_told),
+        cmocka_unit_test(test_explorations_are_counted),
+        cmocka_unit_test(test_explorations_are_the_same_everywhere),
         cmocka_unit_test(test_wrong_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
