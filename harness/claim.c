@@ -171,14 +171,14 @@ static bool get_quantity(const struct reader *r, const char *place, json_t *json
 }
 
 static bool get_all(const struct reader *r, struct claim *c) {
-    json_t *experiments = NULL, *explorations = NULL, *quantities = NULL;
+    json_t *experiments = NULL, *charts = NULL, *explorations = NULL, *quantities = NULL;
     json_error_t error;
     if (json_unpack_ex(c->json, &error, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s:o, s?o, s:o}", "id", &c->id,
+                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s:o, s?o, s?o, s:o}", "id", &c->id,
                        "statement", &c->statement, "source", &c->source, "published", &c->published,
                        "false_if", &c->false_if, "explanation", &c->explanation, "pending",
-                       &c->pending, "figure", &c->figure, "experiments", &experiments,
-                       "explorations", &explorations, "quantities", &quantities) != 0)
+                       &c->pending, "figure", &c->figure, "experiments", &experiments, "charts",
+                       &charts, "explorations", &explorations, "quantities", &quantities) != 0)
         return refuse(r, "file", error.text);
     if (!json_is_array(experiments) || json_array_size(experiments) > CLAIM_EXPERIMENTS_MAX)
         return refuse(r, "experiments", "must be an array of at most 4 names");
@@ -187,6 +187,15 @@ static bool get_all(const struct reader *r, struct claim *c) {
         if (name == NULL)
             return refuse(r, "experiments", "must be an array of names");
         c->experiments[c->experiments_count++] = name;
+    }
+    if (charts != NULL &&
+        (!json_is_array(charts) || json_array_size(charts) > c->experiments_count))
+        return refuse(r, "charts", "must be an array of names among the experiments");
+    for (size_t i = 0; i < json_array_size(charts); i++) {
+        const char *name = json_string_value(json_array_get(charts, i));
+        if (name == NULL || !has_experiment(c, name))
+            return refuse(r, "charts", "must be an array of names among the experiments");
+        c->charts[c->charts_count++] = name;
     }
     if (explorations != NULL &&
         (!json_is_array(explorations) || json_array_size(explorations) > CLAIM_EXPLORATIONS_MAX))
@@ -198,8 +207,9 @@ static bool get_all(const struct reader *r, struct claim *c) {
             return false;
         c->explorations++;
     }
-    if (c->figure != NULL && !has_experiment(c, c->figure))
-        return refuse(r, "figure", "must be one of the experiments");
+    if (c->figure != NULL && strcmp(c->figure, CLAIM_FIGURE_RUNS) != 0 &&
+        !has_experiment(c, c->figure))
+        return refuse(r, "figure", "must be one of the experiments, or runs");
     if (!json_is_array(quantities) || json_array_size(quantities) > CLAIM_QUANTITIES_MAX)
         return refuse(r, "quantities", "must be an array of at most 12 objects");
     if (json_array_size(quantities) == 0 && c->pending == NULL)
@@ -422,7 +432,7 @@ void claim_measure(const struct claim_quantity *q, const struct load *load,
 void claim_measure_explored(const struct claim_quantity *q, const json_t *summary,
                             struct claim_value *value) {
     const json_t *engines = json_object_get(summary, "check");
-    *value = (struct claim_value){.machine = "simulated: chosen schedules, x86-TSO"};
+    *value = (struct claim_value){.machine = CLAIM_EXPLORED_MACHINE};
     for (size_t i = 0; i < json_array_size(engines); i++) {
         json_t *json = json_array_get(engines, i);
         const char *engine = NULL, *result = NULL;

@@ -75,9 +75,11 @@ struct claim {
     json_t *json;
     const char *id, *statement, *source, *published, *false_if, *explanation;
     const char *pending; /* the capability that is missing, for all or a part of it; or NULL */
-    const char *figure;  /* the experiment whose figure stands for it; NULL: none */
+    const char *figure;  /* the experiment whose figure stands for it, or "runs"; NULL: none */
     const char *experiments[CLAIM_EXPERIMENTS_MAX];
     unsigned experiments_count;
+    const char *charts[CLAIM_EXPERIMENTS_MAX]; /* those of them that are a chart (claims.h) */
+    unsigned charts_count;
     struct claim_exploration exploration[CLAIM_EXPLORATIONS_MAX];
     unsigned explorations;
     struct claim_quantity quantity[CLAIM_QUANTITIES_MAX];
@@ -106,6 +108,11 @@ void claim_free(struct claim *claim);
  * favourable ends, so at least as wide as it should be; likewise a geometric mean's. */
 void claim_measure(const struct claim_quantity *quantity, const struct load *load,
                    struct claim_value *value);
+
+/* What explored schedules run on, as machines are named in tables and figures. */
+#define CLAIM_EXPLORED_MACHINE "simulated: chosen schedules, x86-TSO"
+/* A claim's figure that is drawn from the runs of all its experiments (claims.h). */
+#define CLAIM_FIGURE_RUNS "runs"
 
 /* The same of an exploration, from the summary that `check` writes (borrowed; NULL: there is none):
  * in how many engines a schedule failed, or how many schedules ran. */

@@ -110,9 +110,8 @@ struct results {
     char *path;                                  /* which the load borrows */
     struct load load;
     bool loaded;
+    bool is_chart;
 };
-
-static bool is_chart(const char *name) { return strncmp(name, "good-chance", 11) == 0; }
 
 static bool load_results(struct results *r, const char *folder) {
     if (asprintf(&r->path, "%s/%s.json", folder, r->name) < 0)
@@ -120,7 +119,7 @@ static bool load_results(struct results *r, const char *folder) {
     const char *const paths[] = {r->path};
     r->loaded = access(r->path, R_OK) == 0 && load_files(&r->load, paths, 1);
     bool ok = r->loaded;
-    if (ok && is_chart(r->name)) {
+    if (ok && r->is_chart) {
         struct experiment experiment;
         char why[WHY_SIZE];
         ok = experiment_load(r->name, &experiment, why, sizeof why) &&
@@ -168,6 +167,9 @@ static bool choose_claims(const char *const *ids, struct work *w) {
         for (unsigned e = 0; e < c->experiments_count; e++)
             if (find_results(w->results, w->results_count, c->experiments[e]) == NULL)
                 w->results[w->results_count++].name = c->experiments[e];
+        for (size_t r = 0; r < w->results_count; r++)
+            for (unsigned e = 0; e < c->charts_count; e++)
+                w->results[r].is_chart |= strcmp(w->results[r].name, c->charts[e]) == 0;
         for (unsigned e = 0; e < c->explorations; e++)
             if (find_results(w->results, w->results_count, c->exploration[e].name) == NULL)
                 w->results[w->results_count++] = (struct results){
@@ -195,7 +197,24 @@ static int run_all(const struct work *w, const char *folder, bool quick) {
     return worst;
 }
 
-static void judge_all(struct work *w) {
+/* Of a claim's own experiments, under its own name. */
+static bool draw_runs(const struct work *w, const struct claim *c, const char *folder) {
+    const struct load *loads[CLAIM_EXPERIMENTS_MAX + CLAIM_EXPLORATIONS_MAX];
+    const json_t *explored[CLAIM_EXPERIMENTS_MAX + CLAIM_EXPLORATIONS_MAX];
+    size_t n = 0;
+    for (unsigned e = 0; e < c->experiments_count + c->explorations; e++, n++) {
+        const char *name = e < c->experiments_count ? c->experiments[e]
+                                                    : c->exploration[e - c->experiments_count].name;
+        const struct results *r = find_results(w->results, w->results_count, name);
+        loads[n] = r != NULL && r->loaded ? &r->load : NULL;
+        explored[n] = r != NULL ? r->explored : NULL;
+    }
+    return claims_runs(c->statement, loads, explored, n, folder, c->id);
+}
+
+/* False: a figure could not be drawn. */
+static bool judge_all(struct work *w, const char *folder) {
+    bool ok = true;
     for (size_t i = 0; i < w->count; i++) {
         struct judged_claim *j = &w->claims[i];
         for (unsigned q = 0; q < j->claim.quantities; q++) {
@@ -212,11 +231,18 @@ static void judge_all(struct work *w) {
                          quantity->experiment);
         }
         j->verdict = claim_judge(&j->claim, j->values);
+        if (j->claim.figure != NULL && strcmp(j->claim.figure, CLAIM_FIGURE_RUNS) == 0) {
+            const bool drawn = draw_runs(w, &j->claim, folder);
+            j->figure = drawn ? j->claim.id : NULL;
+            ok = ok && drawn;
+            continue;
+        }
         const struct results *r = j->claim.figure != NULL
                                       ? find_results(w->results, w->results_count, j->claim.figure)
                                       : NULL;
         j->figure = r != NULL && r->loaded ? j->claim.figure : NULL;
     }
+    return ok;
 }
 
 static void print_summary(const struct work *w, const char *folder) {
@@ -259,7 +285,8 @@ static int run_claims(const char *const *ids, const char *folder, bool quick) {
         if (w.results[i].loaded && context == NULL)
             context = w.results[i].load.files[0].context;
     }
-    judge_all(&w);
+    if (!judge_all(&w, folder) && status == EXIT_DONE)
+        status = EXIT_FAILED;
     if (!claims_write(w.claims, w.count, context, quick, folder))
         status = EXIT_BAD_INPUT;
     else

@@ -47,4 +47,13 @@ bool claims_write(const struct judged_claim *claims, size_t count, const json_t 
 bool claims_chart(const struct experiment *experiment, const struct load *load, size_t file,
                   const char *folder, const char *stem);
 
+/*
+ * The figure of a property: for each engine and machine, how many runs there were and what share of
+ * them was wrong.  Of `count` experiments, in this order: loads[i] (NULL: it has no results) or the
+ * summary explored[i] of an exploration (NULL: it is none).  Draws STEM.gp, STEM.svg, STEM.png in
+ * the folder.  False when one line on stderr has said why not.
+ */
+bool claims_runs(const char *title, const struct load *const *loads, const json_t *const *explored,
+                 size_t count, const char *folder, const char *stem);
+
 #endif
