@@ -37,6 +37,22 @@ expect_status 'without a switch it does not fail' 0
 run timeout 60 "$ALLCORES" check --replay 'norec/rmw,ro/tso/0@60:1,1@70:0'
 expect_status 'a correct engine does not fail under a line' 0
 
+# ---- a reactor
+
+reactor=event+event+event,event+event+event
+run timeout 100 "$ALLCORES" check --engine gil,norec,hybrid --program $reactor --schedules 1000
+expect_status 'a reactor ends as with one thread' 0
+expect_equal 'on each engine' "$(grep -c '1000 schedules of 1 programs.*nothing found' "$OUT")" 3
+run timeout 60 "$ALLCORES" check --engine nosync --program $reactor --schedules 1000 --out "$TMP/reactor.json"
+expect_status 'but not with plain threads' 1
+expect_in 'the story has the sessions' "$OUT" 'reads session[01] = '
+expect_equal 'the summary says what was asked' "$($PYTHON -c 'import json,sys
+c = json.load(open(sys.argv[1]))["check"][0]
+print(c["program"], c["asked"], c["unsafe"], c["schedules"] <= 1000)' "$TMP/reactor.json")" "$reactor 1000 True True"
+bad 'a reactor has nothing in common with words' 'different containers' "$ALLCORES" check --program event,rmw
+run timeout 60 "$ALLCORES" check --engine gil --schedules 300 --out /proc/no/where.json
+expect_status 'a summary that cannot be written is told' 2
+
 # ---- bad input
 
 bad 'an engine that is not simulated is refused' 'libitm is not simulated' "$ALLCORES" check --engine libitm
