@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include "buildinfo.h"
 #include "check_dpor.h"
 #include "check_explain.h"
 #include "check_policies.h"
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SCHEDULES_DEFAULT 20000
@@ -468,8 +470,13 @@ static int replay(const char *given) {
 
 static int write_summary(const char *path, json_t *summary) {
     char *fresh = NULL;
-    const bool ok = asprintf(&fresh, "%s.new", path) >= 0 &&
-                    json_dump_file(summary, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0;
+    struct stat there;
+    bool ok;
+    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode)) /* a device, a link: written to */
+        ok = json_dump_file(summary, path, JSON_INDENT(2)) == 0;
+    else
+        ok = asprintf(&fresh, "%s.new", path) >= 0 &&
+             json_dump_file(summary, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0;
     const int status =
         ok ? EXIT_DONE
            : cli_error("check", "--out: %s cannot be written: %s", path, strerror(errno));
@@ -588,7 +595,8 @@ int check_main(int argc, char **argv) {
                       (json_int_t)preemptions));
     }
     machine_find("sim")->explorer->close();
-    json_t *summary = json_pack("{s:o}", "check", engines);
+    json_t *summary = json_pack("{s:s, s:b, s:o}", "git_revision", buildinfo.git_revision,
+                                "git_dirty", buildinfo.git_dirty, "check", engines);
     status = failed ? EXIT_FAILED : EXIT_DONE;
     if (values[OUT] != NULL && write_summary(values[OUT], summary) != EXIT_DONE)
         status = EXIT_BAD_INPUT;

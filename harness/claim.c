@@ -436,17 +436,20 @@ void claim_measure_explored(const struct claim_quantity *q, const json_t *summar
     for (size_t i = 0; i < json_array_size(engines); i++) {
         json_t *json = json_array_get(engines, i);
         const char *engine = NULL, *result = NULL;
-        json_int_t schedules = 0;
-        if (json_unpack(json, "{s:s, s:s, s:I}", "engine", &engine, "result", &result, "schedules",
-                        &schedules) != 0 ||
+        json_int_t schedules = 0, unjudged = 0;
+        if (json_unpack(json, "{s:s, s:s, s:I, s:I}", "engine", &engine, "result", &result,
+                        "schedules", &schedules, "unjudged", &unjudged) != 0 ||
             (strcmp(q->cells.engine, "*") != 0 && strcmp(q->cells.engine, engine) != 0))
             continue;
         value->present = true;
-        value->value += q->measure == CLAIM_WRONG ? strcmp(result, "ok") != 0 : (double)schedules;
+        value->value +=
+            q->measure == CLAIM_WRONG ? strcmp(result, "ok") != 0 : (double)(schedules - unjudged);
     }
     value->low = value->high = value->value;
+    const char *why = json_string_value(json_object_get(summary, "why"));
     if (!value->present)
-        snprintf(value->why, sizeof value->why, "nothing was explored of it");
+        snprintf(value->why, sizeof value->why, "%s",
+                 why != NULL ? why : "nothing was explored of it");
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */

@@ -115,7 +115,8 @@ void claim_measure(const struct claim_quantity *quantity, const struct load *loa
 #define CLAIM_FIGURE_RUNS "runs"
 
 /* The same of an exploration, from the summary that `check` writes (borrowed; NULL: there is none):
- * in how many engines a schedule failed, or how many schedules ran. */
+ * in how many engines a schedule failed, or how many schedules ran and were judged.  A summary
+ * without engines may say in "why" what went wrong. */
 void claim_measure_explored(const struct claim_quantity *quantity, const json_t *summary,
                             struct claim_value *value);
 

@@ -31,9 +31,9 @@ static const struct cli_option options[] = {
                "fewer and shorter samples: within 10 minutes on two processors;\n"
                "intervals are wider, so more verdicts are inconclusive"},
     [OUT] = {"out", "DIR",
-             "folder for claims.json, claims.md, index.html, the figures and the\n"
-             "results of each experiment; made when it is missing.  Results that\n"
-             "are there already are kept, and what is missing is added"},
+             "folder for claims.json, claims.md, index.html, the figures, and the\n"
+             "results of each experiment and exploration; made when it is missing.\n"
+             "Results that are there already are kept, and what is missing is added"},
     [OPTIONS] = {NULL, NULL, NULL},
 };
 

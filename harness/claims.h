@@ -24,8 +24,9 @@ void claims_value_text(const struct claim_value *value, char *text, size_t size)
 
 /*
  * Explores schedules as the claim says, a process for itself, into FOLDER/NAME.json, with what it
- * tells of failing ones in NAME.txt; what is there already with as many schedules is kept.
- * *summary: what `check` wrote, for claim_measure_explored; the caller's, NULL when there is none.
+ * tells of failing ones in NAME.txt; what is there already with as many schedules
+ * of this build is kept.  *summary: what `check` wrote, or {"why"}, for claim_measure_explored; the
+ * caller's, NULL when there is none.
  * EXIT_DONE; EXIT_FAILED, one line on stderr having said why, when an engine that promises
  * something broke it or the exploration did not end; or what else `check` exits with.
  */

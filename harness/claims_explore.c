@@ -4,6 +4,7 @@
  */
 #include "claims.h"
 
+#include "buildinfo.h"
 #include "check.h"
 #include "cli.h"
 #include "runner.h"
@@ -18,6 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A child that takes longer hangs. */
+enum { TIME_MAX_S = 3600 };
+
 /* Of one engine, in a summary of `check`; false when it is none. */
 struct explored {
     const char *engine, *program, *result;
@@ -30,12 +34,16 @@ static bool unpack(json_t *json, struct explored *e) {
                        &e->unsafe) == 0;
 }
 
-/* The summary, when it is there and has at least as many schedules of each engine. */
+/* The summary, when it is there, of this build, and has at least as many schedules of each engine.
+ * Which engines, this build and the program decide. */
 static json_t *load_enough(const char *path, const struct claim_exploration *x,
                            uint64_t schedules) {
     json_t *summary = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     json_t *engines = json_object_get(summary, "check");
-    bool enough = json_array_size(engines) > 0;
+    const char *revision = json_string_value(json_object_get(summary, "git_revision"));
+    bool enough = json_array_size(engines) > 0 && revision != NULL &&
+                  strcmp(revision, buildinfo.git_revision) == 0 &&
+                  json_is_true(json_object_get(summary, "git_dirty")) == buildinfo.git_dirty;
     for (size_t i = 0; enough && i < json_array_size(engines); i++) {
         struct explored e;
         enough = unpack(json_array_get(engines, i), &e) && (uint64_t)e.asked >= schedules &&
@@ -47,8 +55,12 @@ static json_t *load_enough(const char *path, const struct claim_exploration *x,
     return NULL;
 }
 
-static _Noreturn void explore(const char *const *words, int count, const char *story) {
+static _Noreturn void explore(const char *const *words, int count, const char *story,
+                              pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED); /* it ended before it could be told */
+    alarm(TIME_MAX_S);
     char *copies[16] = {NULL};
     for (int i = 0; i < count; i++)
         if ((copies[i] = strdup(words[i])) == NULL)
@@ -57,13 +69,15 @@ static _Noreturn void explore(const char *const *words, int count, const char *s
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
         _exit(cli_error("claims", "%s cannot be written: %s", story, strerror(errno)));
     const int status = check_main(count, copies);
-    fflush(NULL);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        _exit(cli_error("claims", "%s cannot be written: %s", story, strerror(errno)));
     _exit(status);
 }
 
-/* In a process of its own: under some schedule a wrong engine takes its process with it. */
+/* In a process of its own: under some schedule a wrong engine could take its process with it.  Then
+ * `why` says so. */
 static int run_check(const struct claim_exploration *x, uint64_t schedules, const char *path,
-                     const char *story) {
+                     const char *story, char *why, size_t why_size) {
     char number[24];
     const char *words[16] = {"check", "--quiet", "--schedules", number, "--out", path};
     int count = 6, status = 0;
@@ -77,17 +91,22 @@ static int run_check(const struct claim_exploration *x, uint64_t schedules, cons
         words[count++] = x->program;
     }
     fflush(NULL);
-    const pid_t pid = fork();
+    void (*const before)(int) =
+        signal(SIGCHLD, SIG_DFL); /* where it is ignored, so is the status */
+    const pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        explore(words, count, story);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return cli_error("claims", "exploration %s: %s", x->name, strerror(errno));
-    if (pid < 0)
-        return cli_error("claims", "exploration %s: %s", x->name, strerror(errno));
+        explore(words, count, story, parent);
+    pid_t ended = pid;
+    while (pid > 0 && (ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+        ;
+    const int error = errno;
+    signal(SIGCHLD, before);
+    if (ended < 0)
+        return cli_error("claims", "exploration %s: %s", x->name, strerror(error));
     if (WIFSIGNALED(status)) {
-        fprintf(stderr, "allcores claims: exploration %s was ended by signal %d\n", x->name,
-                WTERMSIG(status));
+        snprintf(why, why_size, "exploration %s was ended by signal %d, %s", x->name,
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+        fprintf(stderr, "allcores claims: %s\n", why);
         return EXIT_FAILED;
     }
     return WEXITSTATUS(status);
@@ -96,7 +115,7 @@ static int run_check(const struct claim_exploration *x, uint64_t schedules, cons
 int claims_explore(const struct claim_exploration *x, const char *folder, bool quick,
                    json_t **summary) {
     const uint64_t schedules = quick ? x->quick_schedules : x->schedules;
-    char *path = NULL, *story = NULL;
+    char *path = NULL, *story = NULL, why[160] = "";
     int status = EXIT_DONE;
     if (asprintf(&path, "%s/%s.json", folder, x->name) < 0 ||
         asprintf(&story, "%s/%s.txt", folder, x->name) < 0) {
@@ -105,11 +124,13 @@ int claims_explore(const struct claim_exploration *x, const char *folder, bool q
     }
     *summary = load_enough(path, x, schedules);
     if (*summary == NULL) {
-        status = run_check(x, schedules, path, story);
+        status = run_check(x, schedules, path, story, why, sizeof why);
         if (status == EXIT_FAILED || status == EXIT_DONE)
             *summary = load_enough(path, x, schedules);
         if (status == EXIT_FAILED && *summary != NULL)
             status = EXIT_DONE; /* what failed is in the summary */
+        if (*summary == NULL && why[0] != '\0')
+            *summary = json_pack("{s:s}", "why", why);
     }
     for (size_t i = 0; i < json_array_size(json_object_get(*summary, "check")); i++) {
         struct explored e;

@@ -52,6 +52,17 @@ static struct bar *bar_of(struct runs *r, const char *label, bool simulated, boo
     return &r->bar[p][e];
 }
 
+/* Any host of a results file is where its failures were: a file of an experiment has one. */
+static void add_lost(struct runs *r, const struct load *load) {
+    for (size_t i = 0; i < load->failures_count && load->hosts_count > 0; i++) {
+        const struct load_gap *gap = &load->failures[i];
+        struct bar *bar =
+            bar_of(r, load->hosts[0].label, load->hosts[0].simulated, false, gap->engine);
+        bar->runs += gap->lost;
+        bar->wrong += gap->lost;
+    }
+}
+
 static void add_load(struct runs *r, const struct load *load) {
     for (size_t i = 0; i < load->cells_count; i++) {
         const struct load_cell *c = &load->cells[i];
@@ -60,18 +71,19 @@ static void add_load(struct runs *r, const struct load *load) {
         bar->runs += c->samples;
         bar->wrong += c->verify_failed;
     }
+    add_lost(r, load);
 }
 
 static void add_explored(struct runs *r, const json_t *summary) {
     const json_t *engines = json_object_get(summary, "check");
     for (size_t i = 0; i < json_array_size(engines); i++) {
         const char *engine = NULL, *result = NULL;
-        json_int_t schedules = 0;
-        if (json_unpack(json_array_get(engines, i), "{s:s, s:s, s:I}", "engine", &engine, "result",
-                        &result, "schedules", &schedules) != 0)
+        json_int_t schedules = 0, unjudged = 0;
+        if (json_unpack(json_array_get(engines, i), "{s:s, s:s, s:I, s:I}", "engine", &engine,
+                        "result", &result, "schedules", &schedules, "unjudged", &unjudged) != 0)
             continue;
         struct bar *bar = bar_of(r, explored_label, true, true, engine);
-        bar->runs += (double)schedules;
+        bar->runs += (double)(schedules - unjudged);
         bar->wrong += strcmp(result, "ok") != 0;
     }
 }
@@ -112,7 +124,7 @@ static void put_panel(FILE *f, const struct runs *r, unsigned p) {
         if (b->wrong == 0)
             snprintf(text, sizeof text, r->explored[p] ? "%.0f schedules" : "%.0f runs", b->runs);
         else if (r->explored[p])
-            snprintf(text, sizeof text, "broken by no. %.0f", b->runs);
+            snprintf(text, sizeof text, "fails at no. %.0f", b->runs);
         else
             snprintf(text, sizeof text, "%.0f of %.0f wrong", b->wrong, b->runs);
         script_label(f, text, "first", 1.04, e, "left", script_fit(text, size_px, 0.41 * width),
@@ -142,8 +154,8 @@ bool claims_runs(const char *title, const struct load *const *loads, const json_
     if (ok) {
         script_page(
             f, title,
-            "Blue: the share of runs whose result was right; orange: wrong; no bar: not run "
-            "there",
+            "Blue: the share of runs whose result was right; orange: wrong (of chosen schedules "
+            "the first one that fails ends it); no bar: not run there",
             r->overflow ? "more engines or machines than fit are left out" : "", false);
         script_page_end(f);
         for (unsigned p = 0; p < r->panels; p++)

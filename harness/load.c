@@ -319,6 +319,8 @@ static bool get_gap(const struct place *at, const json_t *object, struct load_ga
         return refuse(at, "is %s, must be an object {workload, engine, machine, threads, reason}",
                       type_name(object));
     gap->expected = json_is_true(json_object_get(object, "expected"));
+    gap->lost = (unsigned)(json_integer_value(json_object_get(object, "crashed")) +
+                           json_integer_value(json_object_get(object, "hung")));
     return get_string(at, object, "workload", false, &gap->workload) &&
            get_string(at, object, "engine", false, &gap->engine) &&
            get_string(at, object, "machine", false, &gap->machine) &&

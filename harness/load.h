@@ -60,6 +60,7 @@ struct load_gap {
     const char *workload, *engine, *machine, *reason;
     unsigned threads;
     bool expected; /* the failure of an engine that is known to be wrong */
+    unsigned lost; /* samples that crashed or were ended at their time limit: in no cell */
     size_t file;
 };
 

@@ -56,8 +56,14 @@ expect 'and the verdicts are the same' cmp "$TMP/first.json" "$TMP/claims/claims
 run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
 expect_status 'plain threads are caught' 0
 expect_in 'and nothing else' "$OUT" '^always-correct +reproduced$'
+expect_in 'the figure has what plain threads do' "$TMP/correct/always-correct.gp" '[1-9][0-9]* of [0-9]+ wrong'
+expect_in 'under chosen schedules too' "$TMP/correct/always-correct.gp" 'fails at no\. [1-9]'
+expect_in 'and what the others do' "$TMP/correct/always-correct.gp" '2000 schedules'
+expect 'which is drawn' test -s "$TMP/correct/always-correct.png"
 expect_in 'nor under a chosen schedule' "$OUT" 'other engines of which a chosen schedule fails +0; simulated: chosen schedules, x86-TSO$'
 cp "$TMP/correct/explored-blocks.json" "$TMP/explored.json"
+sed 's/"asked": 2000/"asked": 1999/' "$TMP/explored.json" >"$TMP/fewer.json"
+sed 's/"git_revision": "/&no/' "$TMP/correct/explored-nosync.json" >"$TMP/another.json"
 "$PYTHON" - "$TMP/correct/always-correct.json" <<'END'
 import json, sys
 root = json.load(open(sys.argv[1]))
@@ -68,6 +74,11 @@ json.dump(root, open(sys.argv[1], "w"))
 END
 run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
 expect 'what was explored is kept' cmp "$TMP/explored.json" "$TMP/correct/explored-blocks.json"
+cp "$TMP/fewer.json" "$TMP/correct/explored-blocks.json"
+cp "$TMP/another.json" "$TMP/correct/explored-nosync.json"
+run "$ALLCORES" claims always-correct --quick --out "$TMP/correct"
+expect 'too few schedules are not kept' grep -q '"asked": 2000' "$TMP/correct/explored-blocks.json"
+expect 'nor those of another build' test "$(grep -c '"git_revision": "no' "$TMP/correct/explored-nosync.json")" = 0
 expect_in 'a wrong result of norec is no longer "always correct"' "$OUT" '^always-correct +not reproduced$'
 
 # The same with a real one: norec that never validates.

@@ -241,11 +241,11 @@ static void test_wrong_results_count_and_gaps_are_told(void **state) {
 
 static void test_explorations_are_counted(void **state) {
     (void)state;
-    json_t *summary =
-        json_loads("{\"check\": ["
-                   "{\"engine\": \"gil\", \"result\": \"ok\", \"schedules\": 100},"
-                   "{\"engine\": \"norec\", \"result\": \"dirty read\", \"schedules\": 7}]}",
-                   0, NULL);
+    json_t *summary = json_loads(
+        "{\"check\": ["
+        "{\"engine\": \"gil\", \"result\": \"ok\", \"schedules\": 103, \"unjudged\": 3},"
+        "{\"engine\": \"norec\", \"result\": \"dirty read\", \"schedules\": 7, \"unjudged\": 0}]}",
+        0, NULL);
     struct claim_quantity q = {
         .explored = true, .measure = CLAIM_WRONG, .cells = {.engine = "*", .workload = "*"}};
     struct claim_value v;
