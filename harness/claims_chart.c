@@ -38,6 +38,7 @@ struct chart {
     struct script_range x, y;
     const struct load_host *host;
     bool hypothetical;
+    bool intervals; /* there are any */
 };
 
 /* The number behind ":KEY=" in a cell's workload, or `fallback`. */
@@ -94,6 +95,7 @@ static void add_cell(struct chart *c, const struct load_cell *cell) {
     curve->point[curve->count++] =
         (struct point){conflict, r->value, r->has_interval ? r->low : r->value,
                        r->has_interval ? r->high : r->value};
+    c->intervals |= r->has_interval;
     script_include(&c->x, conflict);
     script_include(&c->y, r->value);
     c->host = &c->load->hosts[cell->host];
@@ -205,7 +207,9 @@ static bool draw(const struct experiment *e, const struct chart *c, const char *
     if (f == NULL)
         return false;
     script_page(f, e->title,
-                "Speed-up over the GIL on one thread; markers: medians with 95 % intervals",
+                c->intervals
+                    ? "Speed-up over the GIL on one thread; markers: medians with 95 % intervals"
+                    : "Speed-up over the GIL on one thread; markers: single samples",
                 c->host->label, c->host->simulated);
     put_legend(f, c);
     script_label(f, axis, "screen", 0.4425, 0.095, "center", script_fit(axis, SCRIPT_TEXT_PX, 0.7),
