@@ -37,7 +37,6 @@ struct chart {
     struct curve curve[ROWS_MAX][COLUMNS_MAX][ENGINES_MAX];
     struct script_range x, y;
     const struct load_host *host;
-    bool hypothetical;
     bool intervals; /* there are any */
 };
 
@@ -99,7 +98,6 @@ static void add_cell(struct chart *c, const struct load_cell *cell) {
     script_include(&c->x, conflict);
     script_include(&c->y, r->value);
     c->host = &c->load->hosts[cell->host];
-    c->hypothetical = cell->hypothetical;
 }
 
 /* Where a curve that begins well above 1 falls below it, on straight lines between the points as
