@@ -37,7 +37,7 @@ enum {
     FRESH = 0xa5, /* what uninitialised memory is full of */
     FAIR_QUANTUM = 64,
     FAIR_SLEEP = 1000, /* events; then the time of a sleeper is over */
-    PAGED = 1 << 16,   /* granules of mapped pages that are remembered; a power of two */
+    PAGED = 1 << 10,   /* mapped pages whose granules are remembered; a power of two */
     TX_STORES = 512,   /* of a transaction, to different places; more is too much for it */
     TX_MARKS = 4096,   /* granules in its sets; likewise */
     TX_OBJECTS = 512,
@@ -112,9 +112,9 @@ static struct explore {
     uint8_t *area_state; /* [AREA_BYTES >> GRANULE_SHIFT] */
     uint8_t *data_state;
     struct marks *area_marks, *data_marks; /* of the same granules */
-    struct paged { /* of mapped pages, by what sim_pages_byte says: a hash table that forgets */
-        uint64_t granule;
-        uint8_t state;
+    struct paged {     /* of mapped pages, by what sim_pages_byte says: a hash table that forgets */
+        uint64_t page; /* 0: unused */
+        uint8_t state[SIM_PAGE >> GRANULE_SHIFT];
     } * paged; /* [PAGED] */
     uintptr_t data, data_end;
     char *top[REGIONS];        /* of each region: from here on nothing is in use */
@@ -204,29 +204,46 @@ static void drain_all(struct thread *t) { drain(t, t->stores); }
 
 /* A granule that is reached through several addresses has one state.  It is alive: what engines
  * keep in pages they give out themselves. */
-static uint8_t *state_of_page(uintptr_t address) {
-    const uint64_t granule = sim_pages_byte(address) >> GRANULE_SHIFT;
-    uint64_t i = granule * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+static uint8_t *states_of_page(uint64_t page) {
+    uint64_t i = page * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    struct paged *p = NULL;
     for (unsigned tries = 0; tries < 16; tries++, i++) {
-        struct paged *p = &x.paged[i % PAGED];
-        if (p->granule == 0)
-            *p = (struct paged){granule, LIVE};
-        if (p->granule == granule)
-            return &p->state;
+        p = &x.paged[i % PAGED];
+        if (p->page == page)
+            return p->state;
+        if (p->page == 0)
+            break;
     }
-    struct paged *p = &x.paged[i % PAGED]; /* too many in one place: one is forgotten */
-    *p = (struct paged){granule, LIVE};
-    return &p->state;
+    p->page = page; /* too many in one place: one is forgotten */
+    memset(p->state, LIVE, sizeof p->state);
+    return p->state;
+}
+
+/* States of this granule and those behind it, of which *count are at hand; NULL: not tracked. */
+static uint8_t *states_from(uintptr_t address, size_t *count) {
+    size_t end;
+    uint8_t *state;
+    if (address - (uintptr_t)AREA < AREA_BYTES) {
+        end = AREA_BYTES - (address - (uintptr_t)AREA);
+        state = &x.area_state[(address - (uintptr_t)AREA) >> GRANULE_SHIFT];
+    } else if (address - x.data < x.data_end - x.data) {
+        end = x.data_end - address;
+        state = &x.data_state[(address - x.data) >> GRANULE_SHIFT];
+    } else if (sim_pages_has(address)) {
+        /* One more: where nothing is mapped sim_pages_byte says 0. */
+        uint8_t *const page = states_of_page(sim_pages_byte(address) / SIM_PAGE + 1);
+        end = SIM_PAGE - address % SIM_PAGE;
+        state = &page[address % SIM_PAGE >> GRANULE_SHIFT];
+    } else {
+        return NULL;
+    }
+    *count = (end + (1U << GRANULE_SHIFT) - 1) >> GRANULE_SHIFT;
+    return state;
 }
 
 static uint8_t *state_of(uintptr_t address) {
-    if (address - (uintptr_t)AREA < AREA_BYTES)
-        return &x.area_state[(address - (uintptr_t)AREA) >> GRANULE_SHIFT];
-    if (address - x.data < x.data_end - x.data)
-        return &x.data_state[(address - x.data) >> GRANULE_SHIFT];
-    if (sim_pages_has(address))
-        return state_of_page(address);
-    return NULL;
+    size_t count;
+    return states_from(address, &count);
 }
 
 /* Is it memory whose accesses are events? */
@@ -334,7 +351,7 @@ static void free_now(void *p) {
     struct allocation *a = &x.allocation[*(uint32_t *)(void *)((char *)p - sizeof(uint32_t))];
     a->live = false;
     uint8_t *state = state_of((uintptr_t)p);
-    for (size_t i = 0; i < (a->bytes + 7) >> GRANULE_SHIFT; i++)
+    for (size_t i = 0, n = (a->bytes + 7) >> GRANULE_SHIFT; i < n; i++)
         state[i] = (uint8_t)((state[i] & ~LIFE) | FREED);
 }
 
@@ -646,9 +663,10 @@ static bool learn(const struct thread *t, uintptr_t address, size_t bytes, bool 
     bool shared = false;
     const unsigned me = number(t) + 1;
     const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
-    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
-        uint8_t *s = state_of(g << GRANULE_SHIFT);
-        if (s == NULL)
+    size_t count = 0;
+    uint8_t *s = NULL;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++, s++, count--) {
+        if (count == 0 && (s = states_from(g << GRANULE_SHIFT, &count)) == NULL)
             break;
         const uint8_t before = *s;
         uint8_t state = before | (write ? WRITTEN : 0);
@@ -671,9 +689,10 @@ static void check_life(uintptr_t address, size_t bytes, const char *what) {
     if (sim_pages_has(address)) /* the pages say what is allowed */
         return;
     const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
-    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++) {
-        const uint8_t *s = state_of(g << GRANULE_SHIFT);
-        if (s == NULL)
+    size_t count = 0;
+    const uint8_t *s = NULL;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++, s++, count--) {
+        if (count == 0 && (s = states_from(g << GRANULE_SHIFT, &count)) == NULL)
             return;
         if ((*s & LIFE) != LIVE)
             bad_access(address, bytes, what, (*s & LIFE) == FREED);
