@@ -136,6 +136,9 @@ static bool counters_plausible(const struct test *t, const struct cell_sample *s
 
 /* What --seed and --seeds ask for; 0: nothing. */
 static uint64_t only_seed, first_seeds;
+/* What --one asks for: the tests of other workloads are not even made, which takes longer than most
+ * tests.  NULL: all. */
+static const char *only_test;
 /* A test in its child process.  In memory that is shared with children, but not with programs that
  * are executed anew. */
 struct run {
@@ -560,6 +563,10 @@ static void add_arguments(const char *workload, const char *arguments) {
 
 /* Default parameters, every other choice of every parameter that is a choice, and combinations. */
 static void add_workload(const struct tm_workload *workload) {
+    const char *name = workload->name + (is_conformance(workload) ? sizeof prefix - 1 : 0);
+    if (only_test != NULL && (strncmp(only_test, name, strlen(name)) != 0 ||
+                              strchr(":/", only_test[strlen(name)]) == NULL))
+        return;
     union tm_value defaults[VALUES_MAX] = {{0}};
     params_default(workload->params, defaults);
     add_arguments(workload->name, "");
@@ -624,7 +631,6 @@ static bool take_seeds(int *argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    enumerate();
     runs = mmap(NULL, (TESTS_MAX + 1) * sizeof *runs, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (runs == MAP_FAILED) {
@@ -636,13 +642,16 @@ int main(int argc, char **argv) {
         fprintf(stderr, "conformance: --seed and --seeds need a number from 1 to 1000000000\n");
         return 2;
     }
+    if (argc == 3 && strcmp(argv[1], "--one") == 0)
+        only_test = argv[2];
+    enumerate();
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for (size_t i = 0; i < test_count; i++)
             puts(tests[i].name);
         return 0;
     }
-    if (argc == 3 && strcmp(argv[1], "--one") == 0)
-        return run_one(argv[2]);
+    if (only_test != NULL)
+        return run_one(only_test);
     if (argc > 1 && argv[1][0] == '-') {
         fprintf(stderr,
                 "conformance: unknown option %s; use [--seed N | --seeds N] [FILTER...], --list or "
