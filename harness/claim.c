@@ -143,10 +143,13 @@ static bool get_quantity(const struct reader *r, const char *place, json_t *json
     const char *measure = NULL;
     unsigned m = 0, take = CLAIM_MEDIAN, against_take = CLAIM_MEDIAN;
     json_error_t error;
-    if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:s, s:s, s:o, s?o, s:o, s:o}", "name",
-                       &q->name, "experiment", &q->experiment, "measure", &measure, "of", &of,
-                       "against", &against, "reproduced", &reproduced, "partly", &partly) != 0)
+    int decides = 0;
+    if (json_unpack_ex(json, &error, JSON_STRICT, "{s:s, s:s, s:s, s:o, s?o, s:o, s:o, s?b}",
+                       "name", &q->name, "experiment", &q->experiment, "measure", &measure, "of",
+                       &of, "against", &against, "reproduced", &reproduced, "partly", &partly,
+                       "decides", &decides) != 0)
         return refuse(r, place, error.text);
+    q->decides = decides;
     q->explored = has_exploration(claim, q->experiment);
     if (!q->explored && !has_experiment(claim, q->experiment))
         return refuse(r, place, "its experiment is not among those of the claim");
@@ -174,11 +177,12 @@ static bool get_all(const struct reader *r, struct claim *c) {
     json_t *experiments = NULL, *charts = NULL, *explorations = NULL, *quantities = NULL;
     json_error_t error;
     if (json_unpack_ex(c->json, &error, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s:o, s?o, s?o, s:o}", "id", &c->id,
-                       "statement", &c->statement, "source", &c->source, "published", &c->published,
-                       "false_if", &c->false_if, "explanation", &c->explanation, "pending",
-                       &c->pending, "figure", &c->figure, "experiments", &experiments, "charts",
-                       &charts, "explorations", &explorations, "quantities", &quantities) != 0)
+                       "{s:s, s:s, s:s, s:s, s:s, s:s, s?s, s?s, s?s, s:o, s?o, s?o, s:o}", "id",
+                       &c->id, "statement", &c->statement, "source", &c->source, "published",
+                       &c->published, "false_if", &c->false_if, "explanation", &c->explanation,
+                       "pending", &c->pending, "changed", &c->changed, "figure", &c->figure,
+                       "experiments", &experiments, "charts", &charts, "explorations",
+                       &explorations, "quantities", &quantities) != 0)
         return refuse(r, "file", error.text);
     if (!json_is_array(experiments) || json_array_size(experiments) > CLAIM_EXPERIMENTS_MAX)
         return refuse(r, "experiments", "must be an array of at most 4 names");
@@ -263,9 +267,19 @@ bool claim_load(const char *id, struct claim *claim, char *why, size_t why_size)
 /* ---- measuring ---------------------------------------------------------------------------------
  */
 
+static bool is_engine(const struct claim_cells *cells, const char *engine) {
+    const size_t length = strlen(engine);
+    for (const char *at = cells->engine; *at != '\0'; at += strcspn(at, ",")) {
+        at += *at == ',';
+        if (strcspn(at, ",") == length && strncmp(at, engine, length) == 0)
+            return true;
+    }
+    return strcmp(cells->engine, "*") == 0;
+}
+
 static bool matches(const struct claim_cells *cells, const char *engine, const char *workload,
                     unsigned threads) {
-    if (strcmp(cells->engine, "*") != 0 && strcmp(cells->engine, engine) != 0)
+    if (!is_engine(cells, engine))
         return false;
     if (strcmp(cells->workload, "*") != 0 && strcmp(cells->workload, workload) != 0)
         return false;
@@ -275,12 +289,19 @@ static bool matches(const struct claim_cells *cells, const char *engine, const c
     return cells->threads_count == 0;
 }
 
+/* A single sample has no interval.  It is judged as if it had one of this width on both sides,
+ * which is more than medians of such runs have differed by. */
+#define SINGLE_SAMPLE 0.1
+
+static void bound(struct claim_value *v, double value, bool has_interval, double low, double high) {
+    v->value = value;
+    v->guessed = !has_interval;
+    v->low = has_interval ? low : value * (1 - SINGLE_SAMPLE);
+    v->high = has_interval ? high : value * (1 + SINGLE_SAMPLE);
+}
+
 static bool of_ratio(const struct load_ratio *ratio, struct claim_value *v) {
-    v->value = v->low = v->high = ratio->value;
-    if (ratio->has_interval) {
-        v->low = ratio->low;
-        v->high = ratio->high;
-    }
+    bound(v, ratio->value, ratio->has_interval, ratio->low, ratio->high);
     return ratio->present;
 }
 
@@ -289,11 +310,7 @@ static bool of_cell(const struct load_cell *cell, enum claim_measure measure,
                     struct claim_value *v) {
     switch (measure) {
     case CLAIM_TIME:
-        v->value = v->low = v->high = cell->median_ns;
-        if (cell->has_interval) {
-            v->low = cell->low_ns;
-            v->high = cell->high_ns;
-        }
+        bound(v, cell->median_ns, cell->has_interval, cell->low_ns, cell->high_ns);
         return cell->has_time;
     case CLAIM_SLOWDOWN:
         return of_ratio(&cell->slowdown, v);
@@ -321,13 +338,32 @@ static int by_value(const void *a, const void *b) {
     return (x->value > y->value) - (x->value < y->value);
 }
 
-/* n > 0 values to one. */
-static struct claim_value combine(struct claim_value *list, size_t n, enum claim_measure measure,
-                                  enum claim_take take) {
+static double sum(const struct claim_value *list, size_t n) {
+    double all = 0;
+    for (size_t i = 0; i < n; i++)
+        all += list[i].value;
+    return all;
+}
+
+/* Of the engine with the fewest in all. */
+static double fewest(const struct claim_value *list, const char *const *engines, size_t n) {
+    double least = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double of_engine = 0;
+        for (size_t k = 0; k < n; k++)
+            of_engine += strcmp(engines[k], engines[i]) == 0 ? list[k].value : 0;
+        least = fmin(least, of_engine);
+    }
+    return least;
+}
+
+/* n > 0 values, with the engines of each, to one. */
+static struct claim_value combine(struct claim_value *list, const char *const *engines, size_t n,
+                                  enum claim_measure measure, enum claim_take take) {
     struct claim_value v = {.present = true};
     if (measure == CLAIM_WRONG || measure == CLAIM_SAMPLES) {
-        for (size_t i = 0; i < n; i++)
-            v.value += list[i].value;
+        v.value =
+            measure == CLAIM_SAMPLES && take == CLAIM_MIN ? fewest(list, engines, n) : sum(list, n);
         v.low = v.high = v.value;
         return v;
     }
@@ -341,6 +377,7 @@ static struct claim_value combine(struct claim_value *list, size_t n, enum claim
         break;
     case CLAIM_GEOMEAN:
         for (size_t i = 0; i < n; i++) {
+            v.guessed |= list[i].guessed;
             v.value += log(list[i].value) / (double)n;
             v.low += log(list[i].low) / (double)n;
             v.high += log(list[i].high) / (double)n;
@@ -350,6 +387,7 @@ static struct claim_value combine(struct claim_value *list, size_t n, enum claim
         v.high = exp(v.high);
         break;
     default: /* the median cell's own interval; of two, both */
+        v.guessed = list[(n - 1) / 2].guessed || list[n / 2].guessed;
         v.value = (list[(n - 1) / 2].value + list[n / 2].value) / 2;
         v.low = fmin(list[(n - 1) / 2].low, list[n / 2].low);
         v.high = fmax(list[(n - 1) / 2].high, list[n / 2].high);
@@ -373,12 +411,16 @@ static bool counted(const struct load *load, const struct load_gap *failure) {
 static void measure_cells(const struct claim_cells *cells, enum claim_measure measure,
                           enum claim_take take, const struct load *load,
                           struct claim_value *value) {
-    struct claim_value *list = calloc(load->cells_count + load->failures_count + 1, sizeof *list);
+    const size_t most = load->cells_count + load->failures_count + 1;
+    struct claim_value *list = calloc(most, sizeof *list);
+    const char **engines = calloc(most, sizeof *engines);
     const char *missing = NULL;
     size_t n = 0;
     *value = (struct claim_value){.present = false};
-    if (list == NULL) {
+    if (list == NULL || engines == NULL) {
         snprintf(value->why, sizeof value->why, "out of memory");
+        free(list);
+        free(engines);
         return;
     }
     for (size_t i = 0; i < load->cells_count; i++) {
@@ -386,7 +428,7 @@ static void measure_cells(const struct claim_cells *cells, enum claim_measure me
         if (matches(cells, cell->engine, cell->workload, cell->threads) &&
             of_cell(cell, measure, &list[n])) {
             snprintf(value->machine, sizeof value->machine, "%s", load->hosts[cell->host].label);
-            n++;
+            engines[n++] = cell->engine;
         }
     }
     /* What failed or could not run is missing in what is taken of all. */
@@ -394,8 +436,10 @@ static void measure_cells(const struct claim_cells *cells, enum claim_measure me
         if (measure == CLAIM_WRONG &&
             matches(cells, load->failures[i].engine, load->failures[i].workload,
                     load->failures[i].threads) &&
-            !load->failures[i].expected && !counted(load, &load->failures[i]))
-            list[n++].value = 1;
+            !load->failures[i].expected && !counted(load, &load->failures[i])) {
+            list[n].value = 1;
+            engines[n++] = load->failures[i].engine;
+        }
     for (size_t i = 0; i < load->unavailable_count && missing == NULL; i++)
         if (matches(cells, load->unavailable[i].engine, load->unavailable[i].workload,
                     load->unavailable[i].threads))
@@ -403,12 +447,13 @@ static void measure_cells(const struct claim_cells *cells, enum claim_measure me
     char machine[sizeof value->machine];
     memcpy(machine, value->machine, sizeof machine);
     if (n > 0)
-        *value = combine(list, n, measure, take);
+        *value = combine(list, engines, n, measure, take);
     else
         snprintf(value->why, sizeof value->why, "%s",
                  missing != NULL ? missing : "the results have no such cell");
     memcpy(value->machine, machine, sizeof machine);
     free(list);
+    free(engines);
 }
 
 void claim_measure(const struct claim_quantity *q, const struct load *load,
@@ -424,6 +469,7 @@ void claim_measure(const struct claim_quantity *q, const struct load *load,
                  below.present ? "what it is divided by is 0" : below.why);
         return;
     }
+    value->guessed |= below.guessed;
     value->value /= below.value;
     value->low /= below.high;
     value->high /= below.low;
@@ -439,11 +485,21 @@ void claim_measure_explored(const struct claim_quantity *q, const json_t *summar
         json_int_t schedules = 0, unjudged = 0;
         if (json_unpack(json, "{s:s, s:s, s:I, s:I}", "engine", &engine, "result", &result,
                         "schedules", &schedules, "unjudged", &unjudged) != 0 ||
-            (strcmp(q->cells.engine, "*") != 0 && strcmp(q->cells.engine, engine) != 0))
+            !is_engine(&q->cells, engine))
             continue;
+        const double ran = (double)(schedules - unjudged);
+        if (q->measure == CLAIM_WRONG)
+            value->value += strcmp(result, "ok") != 0;
+        else if (q->take != CLAIM_MIN)
+            value->value += ran;
+        else if (!value->present || ran < value->value)
+            value->value = ran;
         value->present = true;
-        value->value +=
-            q->measure == CLAIM_WRONG ? strcmp(result, "ok") != 0 : (double)(schedules - unjudged);
+    }
+    /* Which engine ended it is not known; one did. */
+    if (q->measure == CLAIM_WRONG && json_is_true(json_object_get(summary, "crashed"))) {
+        value->present = true;
+        value->value += 1;
     }
     value->low = value->high = value->value;
     const char *why = json_string_value(json_object_get(summary, "why"));
@@ -469,7 +525,7 @@ enum claim_verdict claim_judge_quantity(const struct claim_quantity *q,
 }
 
 bool claim_refutes(const struct claim_quantity *q) {
-    return q->measure == CLAIM_WRONG && q->partly.high == 0;
+    return q->decides || (q->measure == CLAIM_WRONG && q->partly.high == 0);
 }
 
 enum claim_verdict claim_judge(const struct claim *claim, const struct claim_value *values) {
@@ -486,9 +542,9 @@ enum claim_verdict claim_judge(const struct claim *claim, const struct claim_val
         return CLAIM_PENDING;
     if (of[CLAIM_NOT_TESTABLE] > 0)
         return CLAIM_NOT_TESTABLE;
+    if (of[CLAIM_PARTLY] > 0 || (of[CLAIM_REPRODUCED] > 0 && of[CLAIM_NOT_REPRODUCED] > 0))
+        return CLAIM_PARTLY;
     if (of[CLAIM_INCONCLUSIVE] > 0)
         return CLAIM_INCONCLUSIVE;
-    if (of[CLAIM_REPRODUCED] == claim->quantities)
-        return CLAIM_REPRODUCED;
-    return of[CLAIM_NOT_REPRODUCED] == claim->quantities ? CLAIM_NOT_REPRODUCED : CLAIM_PARTLY;
+    return of[CLAIM_REPRODUCED] > 0 ? CLAIM_REPRODUCED : CLAIM_NOT_REPRODUCED;
 }

@@ -34,7 +34,8 @@ struct claim_range {
     double low, high;
 };
 
-/* Which cells: names as in results files, "*" for any. */
+/* Which cells: names as in results files, "*" for any; engines may be several, separated by commas.
+ */
 struct claim_cells {
     const char *engine, *workload;
     unsigned threads[CLAIM_THREADS_MAX], threads_count; /* none: any */
@@ -47,7 +48,8 @@ enum claim_measure {
     CLAIM_SPEEDUP,
     CLAIM_ABORTS,  /* per commit */
     CLAIM_WRONG,   /* cells with a sample that failed its verification; always a sum */
-    CLAIM_SAMPLES, /* that were taken, right or wrong; always a sum */
+    CLAIM_SAMPLES, /* that were taken, right or wrong: a sum, or (min) that of the engine with the
+                      fewest */
     CLAIM_MEASURES
 };
 enum claim_take { CLAIM_MEDIAN, CLAIM_MIN, CLAIM_MAX, CLAIM_GEOMEAN, CLAIM_TAKES };
@@ -69,12 +71,14 @@ struct claim_quantity {
     enum claim_take against_take;
     struct claim_cells against;
     struct claim_range reproduced, partly; /* the first lies within the second */
+    bool decides;                          /* what makes the claim false: see claim_refutes */
 };
 
 struct claim {
     json_t *json;
     const char *id, *statement, *source, *published, *false_if, *explanation;
     const char *pending; /* the capability that is missing, for all or a part of it; or NULL */
+    const char *changed; /* which rules were changed after a first run, when and why; or NULL */
     const char *figure;  /* the experiment whose figure stands for it, or "runs"; NULL: none */
     const char *experiments[CLAIM_EXPERIMENTS_MAX];
     unsigned experiments_count;
@@ -90,6 +94,7 @@ struct claim {
 struct claim_value {
     bool present;
     double value, low, high; /* the interval is 95 %; of counts both are the value */
+    bool guessed;            /* a single sample: the interval is what claim.c takes it for */
     char machine[128];       /* "measured: native, CPU, 2 cores"; "simulated: PROFILE" */
     char why[256];           /* not present: why */
 };
@@ -126,14 +131,15 @@ enum claim_verdict claim_judge_quantity(const struct claim_quantity *quantity,
                                         const struct claim_value *value);
 /*
  * Of all quantities, values[] parallel to claim->quantity[]: one that refutes (see below) makes the
- * claim not reproduced whatever the others are; one that is not present makes it not testable, one
- * that is inconclusive inconclusive; all alike give that verdict, a mixture partly.  A claim
- * without quantities is pending.
+ * claim not reproduced whatever the others are; one that is not present makes it not testable.  One
+ * that is partly so, or one that is reproduced beside one that is not, makes it partly: what else
+ * is inconclusive cannot change that.  Then one that is inconclusive makes it so, and all that are
+ * left are alike.  A claim without quantities is pending.
  */
 enum claim_verdict claim_judge(const struct claim *claim, const struct claim_value *values);
 
-/* Does the quantity refute its claim by itself when it is not reproduced?  So does a wrong result
- * where there must be none. */
+/* Does the quantity refute its claim by itself when it is not reproduced?  So do those that stand
+ * for what would make the claim false ("decides"), and a wrong result where there must be none. */
 bool claim_refutes(const struct claim_quantity *quantity);
 
 #endif

@@ -61,10 +61,16 @@ static const struct cli_command command = {
 void claims_value_text(const struct claim_value *v, char *text, size_t size) {
     if (!v->present)
         snprintf(text, size, "-");
+    else if (v->guessed)
+        snprintf(text, size, "%.3g (one sample)", v->value);
     else if (v->low == v->high)
         snprintf(text, size, v->value >= 1000 ? "%.0f" : "%.3g", v->value);
     else
         snprintf(text, size, "%.3g [%.3g, %.3g]", v->value, v->low, v->high);
+}
+
+const char *claims_pending_text(const struct judged_claim *j) {
+    return j->claim.pending != NULL && j->verdict != CLAIM_PENDING ? " (a part is pending)" : "";
 }
 
 /* ---- experiments ------------------------------------------------------------------------------
@@ -248,9 +254,7 @@ static bool judge_all(struct work *w, const char *folder) {
 static void print_summary(const struct work *w, const char *folder) {
     for (size_t i = 0; i < w->count; i++) {
         const struct judged_claim *j = &w->claims[i];
-        printf("%-22s%s%s\n", j->claim.id, claim_verdict_names[j->verdict],
-               j->claim.pending != NULL && j->verdict != CLAIM_PENDING ? " (a part is pending)"
-                                                                       : "");
+        printf("%-22s%s%s\n", j->claim.id, claim_verdict_names[j->verdict], claims_pending_text(j));
         for (unsigned q = 0; q < j->claim.quantities; q++) {
             char text[96];
             const struct claim_value *v = &j->values[q];
@@ -260,6 +264,8 @@ static void print_summary(const struct work *w, const char *folder) {
         }
         if (j->claim.pending != NULL)
             printf("    pending: %s\n", j->claim.pending);
+        if (j->claim.changed != NULL)
+            printf("    rules that were changed: %s\n", j->claim.changed);
     }
     printf("%s/index.html, %s/claims.md, %s/claims.json\n", folder, folder, folder);
 }

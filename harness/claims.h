@@ -19,16 +19,19 @@ struct judged_claim {
     const char *figure; /* file name without .svg, beside the page; NULL: none */
 };
 
-/* "2.45 [2.31, 2.60]", a count without an interval, or "-". */
+/* " (a part is pending)", behind a verdict, or "". */
+const char *claims_pending_text(const struct judged_claim *claim);
+
+/* "2.45 [2.31, 2.60]", "2.45 (one sample)", a count without an interval, or "-". */
 void claims_value_text(const struct claim_value *value, char *text, size_t size);
 
 /*
  * Explores schedules as the claim says, a process for itself, into FOLDER/NAME.json, with what it
  * tells of failing ones in NAME.txt; what is there already with as many schedules
- * of this build is kept.  *summary: what `check` wrote, or {"why"}, for claim_measure_explored; the
- * caller's, NULL when there is none.
- * EXIT_DONE; EXIT_FAILED, one line on stderr having said why, when an engine that promises
- * something broke it or the exploration did not end; or what else `check` exits with.
+ * of this build is kept.  *summary: what `check` wrote, or {"why", "crashed"}, for
+ * claim_measure_explored; the caller's, NULL when there is none. EXIT_DONE; EXIT_FAILED, one line
+ * on stderr having said why, when an engine that promises something broke it or the exploration did
+ * not end; or what else `check` exits with.
  */
 int claims_explore(const struct claim_exploration *exploration, const char *folder, bool quick,
                    json_t **summary);

@@ -130,7 +130,7 @@ int claims_explore(const struct claim_exploration *x, const char *folder, bool q
         if (status == EXIT_FAILED && *summary != NULL)
             status = EXIT_DONE; /* what failed is in the summary */
         if (*summary == NULL && why[0] != '\0')
-            *summary = json_pack("{s:s}", "why", why);
+            *summary = json_pack("{s:s, s:b}", "why", why, "crashed", true);
     }
     for (size_t i = 0; i < json_array_size(json_object_get(*summary, "check")); i++) {
         struct explored e;

@@ -26,13 +26,14 @@ static json_t *range_json(const struct claim_range *r) {
 }
 
 static json_t *quantity_json(const struct claim_quantity *q, const struct claim_value *v) {
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", q->name, "experiment", q->experiment,
-                  "verdict", claim_verdict_names[claim_judge_quantity(q, v)], "reproduced_if",
-                  range_json(&q->reproduced), "partly_if", range_json(&q->partly));
+    json_t *json = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "name", q->name, "experiment",
+                             q->experiment, "decides", claim_refutes(q), "verdict",
+                             claim_verdict_names[claim_judge_quantity(q, v)], "reproduced_if",
+                             range_json(&q->reproduced), "partly_if", range_json(&q->partly));
     if (json != NULL && v->present)
-        json_object_update_new(json, json_pack("{s:f, s:[f, f], s:s}", "value", v->value,
-                                               "interval", v->low, v->high, "machine", v->machine));
+        json_object_update_new(json, json_pack("{s:f, s:[f, f], s:b, s:s}", "value", v->value,
+                                               "interval", v->low, v->high, "one_sample",
+                                               v->guessed, "machine", v->machine));
     else if (json != NULL)
         json_object_set_new(json, "why_not", json_string(v->why));
     return json;
@@ -64,6 +65,8 @@ static json_t *claim_json(const struct judged_claim *j) {
                   "false_if", c->false_if, "explanation", c->explanation);
     if (json != NULL && c->pending != NULL)
         json_object_set_new(json, "pending", json_string(c->pending));
+    if (json != NULL && c->changed != NULL)
+        json_object_set_new(json, "changed", json_string(c->changed));
     if (json != NULL && j->figure != NULL)
         json_object_set_new(json, "figure", json_string(j->figure));
     return json;
@@ -81,6 +84,41 @@ static bool write_json(FILE *f, const struct judged_claim *claims, size_t count,
     json_decref(root);
     json_decref(list);
     return ok;
+}
+
+/* ---- what both pages say ----------------------------------------------------------------------
+ */
+
+static const char intervals[] =
+    "Every figure says which machine it comes from; what is simulated was not measured. Intervals "
+    "are 95 %; where several cells are combined or divided, they are bounds that are at least as "
+    "wide. A single sample is judged as if it could be 10 % off.";
+static const char verdicts[] =
+    "A verdict follows rules that are data. Reproduced: every interval lies where the claim has "
+    "it. Partly: some do, or come near. Not reproduced: none does, or a quantity that decides, "
+    "which is what would make the claim false, does not. Inconclusive: an interval lies across an "
+    "end of its rule. Pending: a capability is missing. Not testable: not on this machine.";
+static const char engines[] =
+    "Engines run the same blocks: seq (no protection, one thread), nosync (none, several threads), "
+    "gil (a global interpreter lock; mode=section: one around each block), norec (software "
+    "transactions on words, one lock for commits), libitm (gcc's own), c7 (after PyPy's: "
+    "software transactions on objects, a memory segment for each thread; commit=log: commits do "
+    "not stop the others), htm (hardware transactions instead of the lock) and hybrid (hardware "
+    "and software transactions at a time). A slowdown is over seq, a speed-up over the GIL on one "
+    "thread.";
+
+/* The claim's figure, then its charts. */
+static unsigned figures_of(const struct judged_claim *j) {
+    unsigned n = j->figure != NULL;
+    for (unsigned i = 0; j->figure != NULL && i < j->claim.charts_count; i++)
+        n += strcmp(j->claim.charts[i], j->figure) != 0;
+    return n;
+}
+static const char *figure_of(const struct judged_claim *j, unsigned index) {
+    for (unsigned i = 0; index > 0 && i < j->claim.charts_count; i++)
+        if (strcmp(j->claim.charts[i], j->figure) != 0 && --index == 0)
+            return j->claim.charts[i];
+    return j->figure;
 }
 
 /* ---- Markdown and HTML -------------------------------------------------------------------------
@@ -113,6 +151,9 @@ static void rule_text(const struct claim_quantity *q, char *text, size_t size) {
         snprintf(text, size, "reproduced: %s", reproduced);
     else
         snprintf(text, size, "reproduced: %s; partly: %s", reproduced, partly);
+    const size_t used = strlen(text);
+    if (claim_refutes(q) && used < size)
+        snprintf(text + used, size - used, "; decides");
 }
 
 /* What both pages say of a quantity. */
@@ -134,11 +175,8 @@ static bool write_markdown(FILE *f, const struct judged_claim *claims, size_t co
     fputs("# Claims\n\n", f);
     if (quick)
         fputs("*From `--quick`: fewer and shorter samples, wider intervals.*\n\n", f);
-    fputs("Intervals are 95 %. Every figure says which machine it comes from; a simulated one was "
-          "not "
-          "measured.\n\n"
-          "| claim | published | here | machine | verdict |\n|---|---|---|---|---|\n",
-          f);
+    fprintf(f, "%s\n\n%s\n\n%s\n\n", intervals, verdicts, engines);
+    fputs("| claim | published | here | machine | verdict |\n|---|---|---|---|---|\n", f);
     for (size_t i = 0; i < count; i++) {
         const struct judged_claim *j = &claims[i];
         const struct claim *c = &j->claim;
@@ -158,16 +196,18 @@ static bool write_markdown(FILE *f, const struct judged_claim *claims, size_t co
         }
         fputs(" | ", f);
         put_markdown(f, machines);
-        fprintf(f, " | **%s** |\n", claim_verdict_names[j->verdict]);
+        fprintf(f, " | **%s**%s |\n", claim_verdict_names[j->verdict], claims_pending_text(j));
     }
     for (size_t i = 0; i < count; i++) {
         const struct judged_claim *j = &claims[i];
         const struct claim *c = &j->claim;
         fprintf(f, "\n## %s\n\n", c->id);
         put_markdown(f, c->explanation);
-        if (j->figure != NULL)
-            fprintf(f, "\n\n![%s](%s.png)", c->id, j->figure);
-        fputs("\n\n| quantity | value | rule | machine | verdict |\n|---|--:|---|---|---|\n", f);
+        for (unsigned i = 0; i < figures_of(j); i++)
+            fprintf(f, "\n\n![%s](%s.png)", c->id, figure_of(j, i));
+        if (c->quantities > 0)
+            fputs("\n\n| quantity | value | rule | machine | verdict |\n|---|--:|---|---|---|", f);
+        fputs("\n", f);
         for (unsigned q = 0; q < c->quantities; q++) {
             const struct quantity_text text = text_of(&c->quantity[q], &j->values[q]);
             fputs("| ", f);
@@ -188,6 +228,11 @@ static bool write_markdown(FILE *f, const struct judged_claim *claims, size_t co
             put_markdown(f, c->pending);
             fputs(".\n", f);
         }
+        if (c->changed != NULL) {
+            fputs("\nRules that were changed: ", f);
+            put_markdown(f, c->changed);
+            fputs(".\n", f);
+        }
     }
     return !ferror(f);
 }
@@ -201,9 +246,9 @@ static const char style[] =
     ".reproduced{color:#006b3c}.not{color:#a8001c}.partly{color:#8a5a00}"
     ".inconclusive,.pending{color:#555}.small{color:#555;font-size:15px}";
 
-static void put_verdict(FILE *f, enum claim_verdict v) {
+static void put_verdict(FILE *f, enum claim_verdict v, const char *more) {
     const char *name = claim_verdict_names[v];
-    fprintf(f, "<td class=\"v %.*s\">%s</td>", (int)strcspn(name, " "), name, name);
+    fprintf(f, "<td class=\"v %.*s\">%s%s</td>", (int)strcspn(name, " "), name, name, more);
 }
 
 static void put_quantities(FILE *f, const struct judged_claim *j) {
@@ -216,7 +261,7 @@ static void put_quantities(FILE *f, const struct judged_claim *j) {
         fprintf(f, "</td><td class=n>%s</td><td>%s</td><td>", text.value, text.rule);
         put_html(f, text.machine);
         fputs("</td>", f);
-        put_verdict(f, text.verdict);
+        put_verdict(f, text.verdict, "");
         fputs("</tr>\n", f);
     }
     fputs("</table>\n", f);
@@ -233,15 +278,28 @@ static bool write_html(FILE *f, const struct judged_claim *claims, size_t count,
         "which machine it comes from: <i>measured</i> on this computer, or <i>simulated</i>, "
         "which is what a model says about a machine that is not here.%s</p>\n",
         style, quick ? " These are quick runs: intervals are wide." : "");
-    fputs("<table><tr><th>claim<th>what was said<th>published<th>verdict</tr>\n", f);
+    fprintf(f, "<p>%s</p>\n<p>%s</p>\n<p>%s</p>\n", intervals, verdicts, engines);
+    fputs("<table><tr><th>claim<th>what was said<th>published<th>here<th>machine<th>verdict</tr>\n",
+          f);
     for (size_t i = 0; i < count; i++) {
         const struct claim *c = &claims[i].claim;
+        char machines[512];
+        machines_of(&claims[i], machines, sizeof machines);
         fprintf(f, "<tr><td class=n><a href=\"#%s\">%s</a></td><td>", c->id, c->id);
         put_html(f, c->statement);
         fputs("</td><td>", f);
         put_html(f, c->published);
+        fputs("</td><td>", f);
+        for (unsigned q = 0; q < c->quantities; q++) {
+            char text[96];
+            claims_value_text(&claims[i].values[q], text, sizeof text);
+            put_html(f, c->quantity[q].name);
+            fprintf(f, ": <b>%s</b><br>", text);
+        }
+        fputs("</td><td>", f);
+        put_html(f, machines);
         fputs("</td>", f);
-        put_verdict(f, claims[i].verdict);
+        put_verdict(f, claims[i].verdict, claims_pending_text(&claims[i]));
         fputs("</tr>\n", f);
     }
     fputs("</table>\n", f);
@@ -253,8 +311,8 @@ static bool write_html(FILE *f, const struct judged_claim *claims, size_t count,
         fputs("</b></p>\n<p>", f);
         put_html(f, c->explanation);
         fputs("</p>\n", f);
-        if (j->figure != NULL)
-            fprintf(f, "<p><img src=\"%s.svg\" alt=\"%s\"></p>\n", j->figure, c->id);
+        for (unsigned k = 0; k < figures_of(j); k++)
+            fprintf(f, "<p><img src=\"%s.svg\" alt=\"%s\"></p>\n", figure_of(j, k), c->id);
         if (c->quantities > 0)
             put_quantities(f, j);
         fputs("<p class=small>It would be false if ", f);
@@ -265,6 +323,11 @@ static bool write_html(FILE *f, const struct judged_claim *claims, size_t count,
         if (c->pending != NULL) {
             fputs(" <b>Pending:</b> ", f);
             put_html(f, c->pending);
+            fputs(".", f);
+        }
+        if (c->changed != NULL) {
+            fputs(" <b>Rules that were changed:</b> ", f);
+            put_html(f, c->changed);
             fputs(".", f);
         }
         fputs("</p>\n", f);
