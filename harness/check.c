@@ -40,8 +40,9 @@ static const struct cli_option options[] = {
     [PROGRAM] = {"program", "T[+T]...[,...]",
                  "one program: the transactions of each thread, threads separated\n"
                  "by commas (rmw+ro,scan; event+event,event+event: a reactor with\n"
-                 "two threads); default: all pairs and triples of the catalogue,\n"
-                 "and larger ones drawn from the seed"},
+                 "two threads); default: all pairs of the catalogue, triples, and\n"
+                 "larger ones drawn from the seed, a third each; all triples from\n"
+                 "about 130,000 schedules on"},
     [SCHEDULES] = {"schedules", "N", "how many to run for each engine; default: 20000"},
     [MINUTES] = {"minutes", "M",
                  "for each engine at most so long, and without --schedules exactly"},
@@ -248,6 +249,8 @@ static struct explore {
     bool line; /* progress on a terminal */
     double told_s;
     uint64_t programs, exhausted, unjudged;
+    size_t pairs, all_pairs, triples,
+        all_triples; /* of the catalogue: met, and how many are there */
     struct check_schedule schedule;
     struct check_outcome outcome;
     struct check_program program; /* that failed */
@@ -363,18 +366,25 @@ static bool explore_all(void) {
     uint64_t state = x.seed;
     size_t pair = 0, triple = splitmix64(&state) % (triples.count + 1);
     uint64_t each = x.limit == UINT64_MAX || pairs.count == 0 ? 200 : x.limit / 2 / pairs.count;
+    if (x.limit != UINT64_MAX && each > 40 &&
+        triples.count > pairs.count) /* then all triples, too */
+        each = x.limit / 2 / triples.count < 40 ? 40 : x.limit / 2 / triples.count;
     each = each < 8 ? 8 : each > 1000 ? 1000 : each;
+    x.all_pairs = pairs.count;
+    x.all_triples = triples.count;
     bool good = true;
     while (good && !over()) {
         struct check_program larger = {.threads = 0};
         if (pairs.count > 0) {
             good = explore_program(&pairs.program[pair++ % pairs.count], each, splitmix64(&state));
+            x.pairs += x.pairs < pairs.count;
             if (!good || over())
                 break;
         }
         if (triples.count > 0) { /* a stride that meets all of them */
             triple = (triple + 617) % triples.count;
             good = explore_program(&triples.program[triple], each / 2, splitmix64(&state));
+            x.triples += x.triples < triples.count;
             if (!good || over())
                 break;
         }
@@ -555,6 +565,7 @@ int check_main(int argc, char **argv) {
         x.seed = seed;
         x.strategy = (enum strategy)strategy;
         x.schedules = x.programs = x.exhausted = x.unjudged = 0;
+        x.pairs = x.all_pairs = x.triples = x.all_triples = 0;
         x.limit = schedules > 0 ? schedules : minutes > 0 ? UINT64_MAX : SCHEDULES_DEFAULT;
         x.seconds = 60 * minutes;
         x.line = values[QUIET] == NULL && isatty(STDERR_FILENO);
@@ -575,8 +586,14 @@ int check_main(int argc, char **argv) {
             printf("%s: %lu schedules of %lu programs, %s, %.0f a second: nothing found",
                    x.subject->text, (unsigned long)ran, (unsigned long)x.programs,
                    model == 1 ? "tso" : "sc", (double)ran / took);
+            if (x.all_pairs > 0)
+                printf("; %zu of %zu pairs, %zu of %zu triples", x.pairs, x.all_pairs, x.triples,
+                       x.all_triples);
             if (x.exhausted > 0)
-                printf("; %lu programs exhausted", (unsigned long)x.exhausted);
+                printf("; %lu programs exhausted%s", (unsigned long)x.exhausted,
+                       x.subject->catalogue->engine->transactional_hardware
+                           ? " (without injected aborts)"
+                           : "");
             if (x.unjudged > 0)
                 printf("; %lu histories too long to be judged", (unsigned long)x.unjudged);
             printf("\n");
@@ -584,14 +601,17 @@ int check_main(int argc, char **argv) {
         fflush(stdout);
         json_array_append_new(
             engines,
-            json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:I}",
+            json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, "
+                      "s:s, s:s, s:I}",
                       "engine", x.subject->text, "unsafe", x.subject->catalogue->engine->unsafe,
                       "program", values[PROGRAM] != NULL ? values[PROGRAM] : "", "model",
                       models[model], "seed", (json_int_t)seed, "asked",
                       (json_int_t)(x.limit == UINT64_MAX ? 0 : x.limit), "schedules",
                       (json_int_t)ran, "programs", (json_int_t)x.programs, "exhausted",
-                      (json_int_t)x.exhausted, "unjudged", (json_int_t)x.unjudged, "seconds", took,
-                      "result", check_failure_names[failure], "replay", line, "preemptions",
+                      (json_int_t)x.exhausted, "pairs", (json_int_t)x.pairs, "all_pairs",
+                      (json_int_t)x.all_pairs, "triples", (json_int_t)x.triples, "all_triples",
+                      (json_int_t)x.all_triples, "unjudged", (json_int_t)x.unjudged, "seconds",
+                      took, "result", check_failure_names[failure], "replay", line, "preemptions",
                       (json_int_t)preemptions));
     }
     machine_find("sim")->explorer->close();

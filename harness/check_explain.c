@@ -46,15 +46,24 @@ void check_place(const void *pc, char *text, size_t size) {
     snprintf(text, size, "%s:%d", name != NULL ? name : file, number);
 }
 
+extern const char __executable_start[], _end[]; /* of this program: by the linker */
+
 /* Addresses of data by symbol, without what the build has appended; others by object. */
 static void address_name(const struct machine_explorer *x, uintptr_t address, char *text,
                          size_t size) {
     GElf_Off offset = 0;
     GElf_Sym symbol;
-    Dwfl_Module *module = open_places() ? dwfl_addrmodule(dwfl, address) : NULL;
+    /* Data that are zero at first lie behind what is mapped from the file. */
+    const uintptr_t start = (uintptr_t)__executable_start;
+    const bool ours = address >= start && address < (uintptr_t)_end;
+    Dwfl_Module *module = open_places() ? dwfl_addrmodule(dwfl, ours ? start : address) : NULL;
     const char *name =
         module != NULL ? dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL)
                        : NULL;
+    if (name == NULL && ours) { /* the same wherever the program was loaded */
+        snprintf(text, size, "data+%#lx", (unsigned long)(address - start));
+        return;
+    }
     if (name == NULL) {
         x->name(address, text, size);
         return;

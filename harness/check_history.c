@@ -179,10 +179,11 @@ enum { EXECUTIONS = 2048, MEMO = 1 << 14 };
 
 /* Of one judgement; one host thread judges. */
 static struct judge {
-    const struct check_history *h;
+    struct check_history *h;
     struct access access[CHECK_NOTES];
     unsigned accesses;
     uint64_t queue[CHECK_NOTES]; /* item << 1 | pop */
+    unsigned queue_time[CHECK_NOTES];
     unsigned queued;
     struct execution execution[EXECUTIONS];
     unsigned executions;
@@ -253,8 +254,10 @@ static enum check_failure read_lane(uint8_t lane) {
         const struct check_noted *n = &h->note[i];
         if (n->thread != lane || n->kind == CHECK_INITIAL)
             continue;
-        if (j.executions + 2 > EXECUTIONS)
+        if (j.executions + 2 > EXECUTIONS) {
+            j.h->overflow = true;
             return CHECK_OK;
+        }
         switch ((enum check_kind)n->kind) {
         case CHECK_INVOKE:
             invoke = i;
@@ -265,6 +268,8 @@ static enum check_failure read_lane(uint8_t lane) {
                 snprintf(j.why, j.why_size, "thread %u became irrevocable, and began again", lane);
                 return CHECK_IRREVOCABLE_ABORTED;
             }
+            if (e != NULL) /* an aborted one: no longer does it read anything */
+                e->end = i;
             e = new_execution(lane, i, invoked ? invoke : last);
             invoked = irrevocable = false;
             break;
@@ -292,6 +297,7 @@ static enum check_failure read_lane(uint8_t lane) {
         case CHECK_POP:
             if (e == NULL)
                 break; /* setup: initial items, below */
+            j.queue_time[j.queued] = i;
             j.queue[j.queued++] = n->value << 1 | (n->kind == CHECK_POP);
             e->queued++;
             e->writes = true;
@@ -351,7 +357,8 @@ static enum check_failure irrevocable_twice(void) {
 /* ---- reads of unfinished blocks ------------------------------------------------------------- */
 
 static bool unique_values(unsigned variable) {
-    return variable < CHECK_SLOT || variable > CHECK_NODE;
+    return variable < CHECK_SLOT || variable > CHECK_NODE ||
+           (variable >= CHECK_TABLE && variable < CHECK_KEYED);
 }
 
 /* Who wrote this value (its last one to the variable); NULL: nobody, or setup. */
@@ -362,6 +369,38 @@ static const struct execution *writer_of(unsigned variable, uint64_t value) {
             return &j.execution[i];
     }
     return NULL;
+}
+
+/* Who pushed this item; NULL: nobody, or setup. */
+static const struct execution *pusher_of(uint64_t item) {
+    for (unsigned k = 0; k < j.executions; k++) {
+        const struct execution *e = &j.execution[k];
+        for (unsigned i = e->queue; i < e->queue + e->queued; i++)
+            if (j.queue[i] == item << 1)
+                return e;
+    }
+    return NULL;
+}
+
+/* Items that were taken out before the block that pushed them had asked to commit. */
+static enum check_failure dirty_pops(void) {
+    for (unsigned k = 0; k < j.executions; k++) {
+        const struct execution *e = &j.execution[k];
+        for (unsigned i = e->queue; i < e->queue + e->queued; i++) {
+            const uint64_t item = j.queue[i] >> 1;
+            if (!(j.queue[i] & 1) || item == 0)
+                continue;
+            const struct execution *w = pusher_of(item);
+            if (w != NULL && w != e && j.queue_time[i] < w->asked) {
+                snprintf(j.why, j.why_size,
+                         "thread %u took item %lu, which thread %u had pushed in a block that %s",
+                         e->lane, (unsigned long)item, w->lane,
+                         w->committed ? "had not tried to commit yet" : "never committed");
+                return CHECK_DIRTY_READ;
+            }
+        }
+    }
+    return CHECK_OK;
 }
 
 static enum check_failure dirty_reads(void) {
@@ -650,7 +689,9 @@ static void explain_cycle(void) {
     }
 }
 
-enum check_failure check_history_judge(const struct check_history *h, char *why, size_t why_size) {
+_Static_assert(CHECK_QUEUE > EXPLORE_THREADS * 8 + 8, "what all transactions push fits");
+
+enum check_failure check_history_judge(struct check_history *h, char *why, size_t why_size) {
     if (h->overflow)
         return CHECK_OK;
     j.h = h;
@@ -673,8 +714,12 @@ enum check_failure check_history_judge(const struct check_history *h, char *why,
         for (unsigned i = first; i < j.executions; i++)
             j.lanes[at++] = i;
     }
+    if (h->overflow)
+        return CHECK_OK;
     if (failure == CHECK_OK)
         failure = dirty_reads();
+    if (failure == CHECK_OK)
+        failure = dirty_pops();
     if (failure != CHECK_OK)
         return failure;
     bool running = false;

@@ -7,11 +7,16 @@
  * before it wrote last; and this for every prefix of the history.  Committed executions alone: this
  * is strict serialisability (C. Papadimitriou, JACM 1979).
  *
+ * An aborted execution has ended when its thread begins the block again.
+ *
  * Every prefix.  Where all writes are unique, opacity equals du-opacity (H. Attiya, S. Hans,
  * P. Kuznetsov, S. Ravi, "Safety of deferred update in transactional memory", ICDCS 2013), and so
  * two checks make one of the whole history enough: no execution reads what a block has written that
  * had not asked to commit yet, and the whole history has such an order (whose restriction to a
- * prefix then serves the prefix).
+ * prefix then serves the prefix).  The items of a queue are unique, too: none may be taken out by
+ * others before its block has asked to commit.  Of what is not unique (references in slots, tokens,
+ * keys of lists, trees and keyed tables, sessions of the reactor) the whole history alone is
+ * judged, so a read of such a write whose block commits later passes.
  *
  * The order is searched for depth first, one execution of one thread after the other, with the
  * states remembered from which the rest cannot be ordered (as G. Lowe, "Testing for
@@ -34,7 +39,7 @@ enum {
     CHECK_NOTES = 8192,
     CHECK_LANES = EXPLORE_THREADS + 1, /* the host's is the last one */
     CHECK_NODES = CHECK_VARIABLES - CHECK_NODE - 1,
-    CHECK_QUEUE = 32 /* items that a queue has, at most */
+    CHECK_QUEUE = 128 /* items that a queue has, at most: of programs without loops */
 };
 
 struct check_noted {
@@ -48,7 +53,7 @@ struct check_noted {
 struct check_history {
     struct check_noted note[CHECK_NOTES];
     unsigned notes;
-    bool overflow; /* too many notes or nodes: not judged */
+    bool overflow; /* too many notes, nodes or executions: not judged */
     uint64_t unique;
     unsigned nodes;
     /* Set by who runs the program; NULL: everything is visible at once. */
@@ -77,8 +82,9 @@ enum check_failure {
 extern const char *const check_failure_names[CHECK_FAILURES];
 
 /* Fills `why` with one or more lines on failure.  A history that is not finished (an execution that
- * neither returned nor began again) is judged as if that execution had aborted. */
-enum check_failure check_history_judge(const struct check_history *h, char *why, size_t why_size);
+ * neither returned nor began again) is judged as if that execution had aborted.  One that is too
+ * long for it counts as correct, and gets `overflow`. */
+enum check_failure check_history_judge(struct check_history *h, char *why, size_t why_size);
 
 /* "x0", "node 3": of a variable. */
 void check_variable_name(unsigned variable, char *text, size_t size);

@@ -224,6 +224,7 @@ static enum check_failure failure_of(enum explore_verdict verdict) {
     case EXPLORE_WILD:
         return CHECK_WILD_ACCESS;
     case EXPLORE_CRASH:
+    case EXPLORE_STOPPED: /* a thread was refused: the engine does not keep its word */
         return CHECK_CRASH;
     default:
         return CHECK_OK;
@@ -259,6 +260,8 @@ static void run_under(const struct check_subject *subject, const struct check_pr
     outcome->failure = failure_of(verdict);
     if (outcome->failure != CHECK_OK) {
         x->explain(outcome->why, sizeof outcome->why);
+        if (verdict == EXPLORE_STOPPED)
+            snprintf(outcome->why, sizeof outcome->why, "the engine has refused a thread");
         return;
     }
     if (!x->guard(finish, NULL)) {
@@ -271,8 +274,8 @@ static void run_under(const struct check_subject *subject, const struct check_pr
             memcpy(outcome->why, why, sizeof why);
         return;
     }
-    outcome->unjudged = check_history.overflow;
     outcome->failure = check_history_judge(&check_history, outcome->why, sizeof outcome->why);
+    outcome->unjudged = check_history.overflow;
     if (outcome->failure != CHECK_OK)
         return;
     size_t bytes = 0;

@@ -258,7 +258,10 @@ static void name(uintptr_t address, char *text, size_t size) {
             return;
         }
     }
-    snprintf(text, size, "%#zx", (size_t)address);
+    if (address - x.data < x.data_end - x.data) /* the same wherever the program was loaded */
+        snprintf(text, size, "data+%#zx", (size_t)(address - x.data));
+    else
+        snprintf(text, size, "%#zx", (size_t)address);
 }
 
 static _Noreturn void end_run(enum explore_verdict verdict, unsigned t) {

@@ -13,7 +13,11 @@ for model in sc tso; do
 done
 run timeout 60 "$ALLCORES" check --engine norec --program rmw,rmw --strategy dpor --schedules 100000
 expect_status 'a pair is searched to the end' 0
-expect_in 'and that is told' "$OUT" '1 programs exhausted'
+expect_in 'and that is told' "$OUT" '1 programs exhausted$'
+run timeout 60 "$ALLCORES" check --engine htm --program rmw,ro --strategy dpor --schedules 100000
+expect_in 'of hardware transactions with what it does not try' "$OUT" 'exhausted \(without injected aborts\)$'
+run timeout 60 "$ALLCORES" check --engine norec --schedules 2000
+expect_in 'how much of the catalogue was met is told' "$OUT" '; [0-9]+ of 250 pairs, [0-9]+ of 1634 triples'
 
 # ---- nosync
 
@@ -32,6 +36,13 @@ run timeout 60 "$ALLCORES" check --replay "$line"
 expect_status 'the line fails again' 1
 sed -n '/^nosync on/,/^[1-4] preemption/p' "$TMP/first" >"$TMP/story"
 expect 'and tells the same story' cmp "$OUT" "$TMP/story"
+"$ALLCORES" check --replay 'gil/rmw,put/tso/0@10:1' >"$TMP/first" 2>&1 </dev/null
+"$ALLCORES" check --replay 'gil/rmw,put/tso/0@10:1' >"$TMP/second" 2>&1 </dev/null
+expect 'stories have no addresses of a process' cmp "$TMP/first" "$TMP/second"
+expect_in 'data of engines have names' "$TMP/first" 'locked tm_gil'
+items=qin+qin+qin+qin+qin+qin+qin+qin
+run timeout 60 "$ALLCORES" check --engine gil --program $items,$items,$items,$items,$items --schedules 20
+expect_status 'a queue has room for all that programs push' 0
 run timeout 60 "$ALLCORES" check --replay 'nosync/rmw,rmw/sc/'
 expect_status 'without a switch it does not fail' 0
 run timeout 60 "$ALLCORES" check --replay 'norec/rmw,ro/tso/0@60:1,1@70:0'

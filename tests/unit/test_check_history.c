@@ -92,6 +92,48 @@ static void test_a_stale_read_after_the_end_is_refused(void **state) {
     ACCEPTED("1( 0( 0[ 0w0=1 0? 0) 1[ 1r0=0 1? 1)"); /* it was invoked before */
 }
 
+/* An aborted execution ends when the block begins again: it cannot come behind what began later,
+ * and it hides nothing that comes behind it. */
+static void test_aborted_executions_end(void **state) {
+    (void)state;
+    REFUSED(CHECK_NOT_SERIALISABLE, "0( 0[ 0w1=5 0? 1( 1[ 1r1=5 1[ 1w0=6 1? 1) "
+                                    "2( 2[ 2r0=0 2? 2) 0)");
+    REFUSED(CHECK_NOT_SERIALISABLE, "0( 0[ 0w0=1 0? 1( 1[ 1r0=1 1[ 2( 2[ 2r0=0 2? 2) 0) "
+                                    "1r0=1 1? 1)");
+    ACCEPTED("0( 0[ 0w0=1 0? 1( 1[ 1r0=1 2( 2[ 2r0=0 2? 2) 1[ 0) 1r0=1 1? 1)"); /* 2 began before */
+    ACCEPTED("0( 0[ 0w0=1 0? 1( 1[ 1r0=0 1[ 2( 2[ 2r0=0 2? 2) 0) 1r0=1 1? 1)");
+}
+
+static void test_items_of_unfinished_blocks_are_refused(void **state) {
+    (void)state;
+    REFUSED(CHECK_DIRTY_READ, "0( 1( 0[ 1[ 0<7 1>7 0? 0) 1? 1)");
+    assert_non_null(strstr(why, "item 7"));
+    REFUSED(CHECK_DIRTY_READ, "0( 1( 0[ 1[ 0<7 1>7 0g 0[ 0? 0) 1? 1)");
+    ACCEPTED("0( 1( 0[ 1[ 0<7 0? 1>7 0) 1? 1)");
+    ACCEPTED("0( 0[ 0<7 0>7 0? 0)"); /* its own */
+}
+
+/* As many items as there can be, and more executions than are judged. */
+static void test_long_histories(void **state) {
+    (void)state;
+    static char text[60000];
+    size_t n = (size_t)snprintf(text, sizeof text, "0( 0[");
+    for (unsigned i = 1; i <= 70; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, " 0<%u", i);
+    n += (size_t)snprintf(text + n, sizeof text - n, " 0? 0) 1( 1[");
+    for (unsigned i = 1; i <= 70; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, " 1>%u", i);
+    snprintf(text + n, sizeof text - n, " 1? 1)");
+    ACCEPTED(text);
+    assert_false(h.overflow);
+    n = (size_t)snprintf(text, sizeof text, "0( 0[ 0w0=1 0? 0) 1(");
+    for (unsigned i = 0; i < 2200; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, " 1[ 1g");
+    snprintf(text + n, sizeof text - n, " 1[ 1r0=7 1? 1)");
+    ACCEPTED(text);
+    assert_true(h.overflow);
+}
+
 static void test_an_inconsistent_aborted_execution_is_refused(void **state) {
     (void)state;
     /* Strictly serialisable, but a zombie saw half of a block. */
@@ -174,6 +216,9 @@ int main(void) {
         cmocka_unit_test(test_write_skew_is_refused),
         cmocka_unit_test(test_a_stale_read_after_the_end_is_refused),
         cmocka_unit_test(test_an_inconsistent_aborted_execution_is_refused),
+        cmocka_unit_test(test_aborted_executions_end),
+        cmocka_unit_test(test_items_of_unfinished_blocks_are_refused),
+        cmocka_unit_test(test_long_histories),
         cmocka_unit_test(test_an_execution_that_never_ended_is_judged_as_an_aborted_one),
         cmocka_unit_test(test_a_value_of_nobody_is_refused),
         cmocka_unit_test(test_a_dirty_read_is_refused_even_if_the_writer_commits),
