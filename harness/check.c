@@ -576,10 +576,12 @@ int check_main(int argc, char **argv) {
         const double took = now_s() - x.start_s;
         const uint64_t ran = x.schedules;
         line[0] = '\0';
-        const enum check_failure failure = good ? CHECK_OK : x.outcome.failure;
+        enum check_failure failure = good ? CHECK_OK : x.outcome.failure;
         if (!good) {
             failed = true;
             tell(line, sizeof line, ran, &preemptions);
+            if (line[0] != '\0')
+                failure = x.outcome.failure; /* of the line: a smaller one may fail otherwise */
         }
         clear_line();
         if (good && values[QUIET] == NULL) {
