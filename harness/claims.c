@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "load.h"
+#include "outfile.h"
 #include "run.h"
 #include "runner.h"
 #include "stats.h"
@@ -33,13 +34,14 @@ static const struct cli_option options[] = {
     [OUT] = {"out", "DIR",
              "folder for claims.json, claims.md, index.html, the figures, and the\n"
              "results of each experiment and exploration; made when it is missing.\n"
-             "Results that are there already are kept, and what is missing is added"},
+             "Results that are there already are kept, and what is missing is added;\n"
+             "default: results/local/claims, with -quick and -ID as they are given"},
     [OPTIONS] = {NULL, NULL, NULL},
 };
 
 static const struct cli_command command = {
     .name = "claims",
-    .usage = "claims [ID...] [--quick] --out DIR",
+    .usage = "claims [ID...] [--quick] [--out DIR]",
     .about =
         "Puts a number on each claim of the talk: runs the experiments that belong to it, on this\n"
         "computer or on a simulated one, and applies a rule that was written before: reproduced,\n"
@@ -50,7 +52,7 @@ static const struct cli_command command = {
     .more =
         "examples:\n"
         "  allcores claims --quick --out claims\n"
-        "  allcores claims gil-flat --out gil-flat\n"
+        "  allcores claims gil-flat\n"
         "\n"
         "exit status: 0 judged, whatever the verdicts are; 1 an experiment failed, or an engine\n"
         "other than nosync gave a wrong result; 2 wrong usage, or a folder that cannot be written\n"
@@ -310,12 +312,40 @@ done:
     return status;
 }
 
+/* results/local/claims-quick-ID-ID, for example; the caller frees.  NULL: out of memory. */
+static char *default_folder(const char *const *ids, bool quick) {
+    char *folder = NULL;
+    if (asprintf(&folder, OUTFILE_FOLDER "/claims%s", quick ? "-quick" : "") < 0)
+        return NULL;
+    for (unsigned i = 0; ids[i] != NULL; i++) {
+        char *longer = NULL;
+        const int length = asprintf(&longer, "%s-%.60s", folder, ids[i]);
+        free(folder);
+        if (length < 0)
+            return NULL;
+        folder = longer;
+    }
+    for (char *slash = strchr(folder, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(folder, 0777); /* what cannot be made is told about the last one */
+        *slash = '/';
+    }
+    return folder;
+}
+
 int claims_main(int argc, char **argv) {
     const char *values[OPTIONS], *ids[CLAIMS_MAX + 1] = {NULL};
     int status;
     if (!cli_parse(&command, argc, argv, values, ids, &status))
         return status;
-    if (values[OUT] == NULL || values[OUT][0] == '\0')
-        return cli_error(command.name, "--out DIR is missing: the folder for what is found");
-    return run_claims(ids, values[OUT], values[QUICK] != NULL);
+    if (values[OUT] != NULL && values[OUT][0] == '\0')
+        return cli_error(command.name, "--out is empty: a folder for what is found");
+    if (values[OUT] != NULL)
+        return run_claims(ids, values[OUT], values[QUICK] != NULL);
+    char *folder = default_folder(ids, values[QUICK] != NULL);
+    if (folder == NULL)
+        return cli_error(command.name, "out of memory");
+    status = run_claims(ids, folder, values[QUICK] != NULL);
+    free(folder);
+    return status;
 }

@@ -21,9 +21,17 @@ END
 
 bad 'an unknown claim is refused with the nearest' 'did you mean gil-flat\?' "$ALLCORES" claims gil-falt --out "$TMP/no"
 bad 'a claim that is named twice is refused' 'gil-flat is named twice' "$ALLCORES" claims gil-flat gil-flat --out "$TMP/no"
-bad 'a folder is needed' '--out DIR is missing' "$ALLCORES" claims gil-flat
+bad 'a folder has a name' '--out is empty' "$ALLCORES" claims gil-flat --out ''
 bad 'a folder that cannot be made is told' '--out /proc/no/where: ' "$ALLCORES" claims no-gil-today --out /proc/no/where
 expect 'nothing was made' test ! -e "$TMP/no"
+
+# ---- a folder of its own ---
+
+cd "$TMP" || exit 1
+run "$ALLCORES" claims no-gil-today --quick
+expect_status 'without a folder there is one' 0
+expect 'which has the name of the claim' test -s results/local/claims-quick-no-gil-today/claims.json
+cd "$OLDPWD" || exit 1
 
 # ---- one claim ---------------------------------------------------------------------------------
 
