@@ -71,8 +71,9 @@ void claims_value_text(const struct claim_value *v, char *text, size_t size) {
         snprintf(text, size, "%.3g [%.3g, %.3g]", v->value, v->low, v->high);
 }
 
-const char *claims_pending_text(const struct judged_claim *j) {
-    return j->claim.pending != NULL && j->verdict != CLAIM_PENDING ? " (a part is pending)" : "";
+const char *claims_pending_text(const struct judged_claim *claim) {
+    return claim->claim.pending != NULL && claim->verdict != CLAIM_PENDING ? " (a part is pending)"
+                                                                           : "";
 }
 
 /* ---- experiments ------------------------------------------------------------------------------

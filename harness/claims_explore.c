@@ -112,21 +112,21 @@ static int run_check(const struct claim_exploration *x, uint64_t schedules, cons
     return WEXITSTATUS(status);
 }
 
-int claims_explore(const struct claim_exploration *x, const char *folder, bool quick,
+int claims_explore(const struct claim_exploration *exploration, const char *folder, bool quick,
                    json_t **summary) {
-    const uint64_t schedules = quick ? x->quick_schedules : x->schedules;
+    const uint64_t schedules = quick ? exploration->quick_schedules : exploration->schedules;
     char *path = NULL, *story = NULL, why[160] = "";
     int status = EXIT_DONE;
-    if (asprintf(&path, "%s/%s.json", folder, x->name) < 0 ||
-        asprintf(&story, "%s/%s.txt", folder, x->name) < 0) {
+    if (asprintf(&path, "%s/%s.json", folder, exploration->name) < 0 ||
+        asprintf(&story, "%s/%s.txt", folder, exploration->name) < 0) {
         free(path);
         return cli_error("claims", "out of memory");
     }
-    *summary = load_enough(path, x, schedules);
+    *summary = load_enough(path, exploration, schedules);
     if (*summary == NULL) {
-        status = run_check(x, schedules, path, story, why, sizeof why);
+        status = run_check(exploration, schedules, path, story, why, sizeof why);
         if (status == EXIT_FAILED || status == EXIT_DONE)
-            *summary = load_enough(path, x, schedules);
+            *summary = load_enough(path, exploration, schedules);
         if (status == EXIT_FAILED && *summary != NULL)
             status = EXIT_DONE; /* what failed is in the summary */
         if (*summary == NULL && why[0] != '\0')
