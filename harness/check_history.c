@@ -382,44 +382,38 @@ static const struct execution *pusher_of(uint64_t item) {
     return NULL;
 }
 
-/* Items that were taken out before the block that pushed them had asked to commit. */
-static enum check_failure dirty_pops(void) {
-    for (unsigned k = 0; k < j.executions; k++) {
-        const struct execution *e = &j.execution[k];
-        for (unsigned i = e->queue; i < e->queue + e->queued; i++) {
-            const uint64_t item = j.queue[i] >> 1;
-            if (!(j.queue[i] & 1) || item == 0)
-                continue;
-            const struct execution *w = pusher_of(item);
-            if (w != NULL && w != e && j.queue_time[i] < w->asked) {
-                snprintf(j.why, j.why_size,
-                         "thread %u took item %lu, which thread %u had pushed in a block that %s",
-                         e->lane, (unsigned long)item, w->lane,
-                         w->committed ? "had not tried to commit yet" : "never committed");
-                return CHECK_DIRTY_READ;
-            }
-        }
-    }
-    return CHECK_OK;
+static bool too_early(const struct execution *r, const struct execution *w, unsigned time) {
+    return w != NULL && w != r && time < w->asked;
+}
+
+/* `r` did this to what `w` had done, too early. */
+static enum check_failure dirty(const struct execution *r, const char *what,
+                                const struct execution *w, const char *done) {
+    snprintf(j.why, j.why_size, "thread %u %s, which thread %u had %s in a block that %s", r->lane,
+             what, w->lane, done, w->committed ? "had not tried to commit yet" : "never committed");
+    return CHECK_DIRTY_READ;
 }
 
 static enum check_failure dirty_reads(void) {
-    for (unsigned i = 0; i < j.executions; i++) {
-        const struct execution *e = &j.execution[i];
+    char what[80], name[32];
+    for (unsigned k = 0; k < j.executions; k++) {
+        const struct execution *e = &j.execution[k], *w;
         for (unsigned a = e->first; a < e->first + e->count; a++) {
             const struct access *r = &j.access[a];
-            if (r->write || !unique_values(r->variable) || r->value == 0)
+            if (r->write || !unique_values(r->variable) || r->value == 0 ||
+                !too_early(e, w = writer_of(r->variable, r->value), r->time))
                 continue;
-            const struct execution *w = writer_of(r->variable, r->value);
-            if (w != NULL && w != e && r->time < w->asked) {
-                char name[32];
-                check_variable_name(r->variable, name, sizeof name);
-                snprintf(j.why, j.why_size,
-                         "thread %u read %s = %lu, which thread %u had written in a block that %s",
-                         e->lane, name, (unsigned long)r->value, w->lane,
-                         w->committed ? "had not tried to commit yet" : "never committed");
-                return CHECK_DIRTY_READ;
-            }
+            check_variable_name(r->variable, name, sizeof name);
+            snprintf(what, sizeof what, "read %s = %lu", name, (unsigned long)r->value);
+            return dirty(e, what, w, "written");
+        }
+        for (unsigned i = e->queue; i < e->queue + e->queued; i++) {
+            const uint64_t item = j.queue[i] >> 1;
+            if (!(j.queue[i] & 1) || item == 0 ||
+                !too_early(e, w = pusher_of(item), j.queue_time[i]))
+                continue;
+            snprintf(what, sizeof what, "took item %lu", (unsigned long)item);
+            return dirty(e, what, w, "pushed");
         }
     }
     return CHECK_OK;
@@ -718,8 +712,6 @@ enum check_failure check_history_judge(struct check_history *h, char *why, size_
         return CHECK_OK;
     if (failure == CHECK_OK)
         failure = dirty_reads();
-    if (failure == CHECK_OK)
-        failure = dirty_pops();
     if (failure != CHECK_OK)
         return failure;
     bool running = false;

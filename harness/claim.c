@@ -475,21 +475,35 @@ void claim_measure(const struct claim_quantity *q, const struct load *load,
     value->high /= below.low;
 }
 
+bool claim_explored_next(const json_t *summary, size_t *index, struct claim_explored *x) {
+    const json_t *engines = json_object_get(summary, "check");
+    while (*index < json_array_size(engines)) {
+        json_int_t unjudged = 0;
+        int unsafe = 0;
+        *x = (struct claim_explored){.program = ""};
+        if (json_unpack(json_array_get(engines, (*index)++), "{s:s, s?s, s:s, s?I, s:I, s:I, s?b}",
+                        "engine", &x->engine, "program", &x->program, "result", &x->result, "asked",
+                        &x->asked, "schedules", &x->judged, "unjudged", &unjudged, "unsafe",
+                        &unsafe) != 0)
+            continue;
+        x->judged -= unjudged;
+        x->unsafe = unsafe;
+        x->failed = strcmp(x->result, "ok") != 0;
+        return true;
+    }
+    return false;
+}
+
 void claim_measure_explored(const struct claim_quantity *q, const json_t *summary,
                             struct claim_value *value) {
-    const json_t *engines = json_object_get(summary, "check");
+    struct claim_explored x;
     *value = (struct claim_value){.machine = CLAIM_EXPLORED_MACHINE};
-    for (size_t i = 0; i < json_array_size(engines); i++) {
-        json_t *json = json_array_get(engines, i);
-        const char *engine = NULL, *result = NULL;
-        json_int_t schedules = 0, unjudged = 0;
-        if (json_unpack(json, "{s:s, s:s, s:I, s:I}", "engine", &engine, "result", &result,
-                        "schedules", &schedules, "unjudged", &unjudged) != 0 ||
-            !is_engine(&q->cells, engine))
+    for (size_t i = 0; claim_explored_next(summary, &i, &x);) {
+        const double ran = (double)x.judged;
+        if (!is_engine(&q->cells, x.engine))
             continue;
-        const double ran = (double)(schedules - unjudged);
         if (q->measure == CLAIM_WRONG)
-            value->value += strcmp(result, "ok") != 0;
+            value->value += x.failed;
         else if (q->take != CLAIM_MIN)
             value->value += ran;
         else if (!value->present || ran < value->value)

@@ -119,6 +119,17 @@ void claim_measure(const struct claim_quantity *quantity, const struct load *loa
 /* A claim's figure that is drawn from the runs of all its experiments (claims.h). */
 #define CLAIM_FIGURE_RUNS "runs"
 
+/* What `check` writes of one engine. */
+struct claim_explored {
+    const char *engine, *program,
+        *result;              /* borrowed from the summary; result "ok": nothing failed */
+    json_int_t asked, judged; /* schedules: that were wanted; that ran and were judged */
+    bool unsafe;              /* the engine promises nothing */
+    bool failed;
+};
+/* The engines of a summary, one call each from *index 0 on; false behind the last one. */
+bool claim_explored_next(const json_t *summary, size_t *index, struct claim_explored *explored);
+
 /* The same of an exploration, from the summary that `check` writes (borrowed; NULL: there is none):
  * in how many engines a schedule failed, or how many schedules ran and were judged.  A summary
  * without engines may say in "why" what went wrong. */

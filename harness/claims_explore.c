@@ -22,18 +22,6 @@
 /* A child that takes longer hangs. */
 enum { TIME_MAX_S = 3600 };
 
-/* Of one engine, in a summary of `check`; false when it is none. */
-struct explored {
-    const char *engine, *program, *result;
-    json_int_t asked;
-    int unsafe;
-};
-static bool unpack(json_t *json, struct explored *e) {
-    return json_unpack(json, "{s:s, s:s, s:s, s:I, s:b}", "engine", &e->engine, "program",
-                       &e->program, "result", &e->result, "asked", &e->asked, "unsafe",
-                       &e->unsafe) == 0;
-}
-
 /* The summary, when it is there, of this build, and has at least as many schedules of each engine.
  * Which engines, this build and the program decide. */
 static json_t *load_enough(const char *path, const struct claim_exploration *x,
@@ -44,11 +32,12 @@ static json_t *load_enough(const char *path, const struct claim_exploration *x,
     bool enough = json_array_size(engines) > 0 && revision != NULL &&
                   strcmp(revision, buildinfo.git_revision) == 0 &&
                   json_is_true(json_object_get(summary, "git_dirty")) == buildinfo.git_dirty;
-    for (size_t i = 0; enough && i < json_array_size(engines); i++) {
-        struct explored e;
-        enough = unpack(json_array_get(engines, i), &e) && (uint64_t)e.asked >= schedules &&
+    struct claim_explored e;
+    size_t readable = 0;
+    for (size_t i = 0; enough && claim_explored_next(summary, &i, &e); readable++)
+        enough = (uint64_t)e.asked >= schedules &&
                  strcmp(e.program, x->program != NULL ? x->program : "") == 0;
-    }
+    enough = enough && readable == json_array_size(engines);
     if (enough)
         return summary;
     json_decref(summary);
@@ -132,15 +121,13 @@ int claims_explore(const struct claim_exploration *exploration, const char *fold
         if (*summary == NULL && why[0] != '\0')
             *summary = json_pack("{s:s, s:b}", "why", why, "crashed", true);
     }
-    for (size_t i = 0; i < json_array_size(json_object_get(*summary, "check")); i++) {
-        struct explored e;
-        if (unpack(json_array_get(json_object_get(*summary, "check"), i), &e) && !e.unsafe &&
-            strcmp(e.result, "ok") != 0) {
+    struct claim_explored e;
+    for (size_t i = 0; claim_explored_next(*summary, &i, &e);)
+        if (e.failed && !e.unsafe) {
             fprintf(stderr, "allcores claims: %s under a chosen schedule: %s; %s tells how\n",
                     e.engine, e.result, story);
             status = EXIT_FAILED;
         }
-    }
     free(path);
     free(story);
     return status;

@@ -28,8 +28,6 @@ struct runs {
     bool overflow;
 };
 
-static const char explored_label[] = CLAIM_EXPLORED_MACHINE;
-
 /* The bar of this engine in the panel of this machine. */
 static struct bar *bar_of(struct runs *r, const char *label, bool simulated, bool explored,
                           const char *engine) {
@@ -75,16 +73,11 @@ static void add_load(struct runs *r, const struct load *load) {
 }
 
 static void add_explored(struct runs *r, const json_t *summary) {
-    const json_t *engines = json_object_get(summary, "check");
-    for (size_t i = 0; i < json_array_size(engines); i++) {
-        const char *engine = NULL, *result = NULL;
-        json_int_t schedules = 0, unjudged = 0;
-        if (json_unpack(json_array_get(engines, i), "{s:s, s:s, s:I, s:I}", "engine", &engine,
-                        "result", &result, "schedules", &schedules, "unjudged", &unjudged) != 0)
-            continue;
-        struct bar *bar = bar_of(r, explored_label, true, true, engine);
-        bar->runs += (double)(schedules - unjudged);
-        bar->wrong += strcmp(result, "ok") != 0;
+    struct claim_explored x;
+    for (size_t i = 0; claim_explored_next(summary, &i, &x);) {
+        struct bar *bar = bar_of(r, CLAIM_EXPLORED_MACHINE, true, true, x.engine);
+        bar->runs += (double)x.judged;
+        bar->wrong += x.failed;
     }
 }
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct subcommand {
     const char *name;
@@ -99,6 +100,10 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    /* Large enough that help and lists are written by the flush below, which can tell why not. */
+    static char buffer[1 << 16];
+    if (isatty(STDOUT_FILENO) == 0)
+        (void)setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     const int status = dispatch(argc, argv);
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {

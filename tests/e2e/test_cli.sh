@@ -106,7 +106,7 @@ expect 'list of one part shows that part only' test "$(grep -cxE 'engines|worklo
 if "$ALLCORES" list >/dev/full 2>"$ERR"; then
     fail 'list says when stdout is full' 'exit status 0'
 else
-    expect 'list says when stdout is full' grep -q 'standard output cannot be written: ' "$ERR"
+    expect 'list says when stdout is full' grep -q 'cannot be written: No space left' "$ERR"
 fi
 
 # jq is only a reader here: without it the JSON checks are skipped, and say so.
