@@ -236,7 +236,8 @@ static const char *const quantity_names[QUANTITIES + 1] = {
 
 static bool get_panel(const struct reader *r, const char *path, json_t *json,
                       struct experiment_panel *panel) {
-    static const char *const keys[] = {"y", "title", "label", "scale", "factor", "causes", NULL};
+    static const char *const keys[] = {"y",      "title",  "label", "scale",
+                                       "factor", "causes", "bars",  NULL};
     const char *quantity;
     if (!is_object(r, path, json, keys) || !get_text(r, path, json, "y", NULL, &quantity) ||
         !get_text(r, path, json, "title", NULL, &panel->title) ||
@@ -251,20 +252,49 @@ static bool get_panel(const struct reader *r, const char *path, json_t *json,
         return refuse(r, y_at.text, "unknown quantity '%.40s'; %s", quantity,
                       suggest_phrase(quantity, quantity_names, phrase, sizeof phrase));
     panel->quantity = (enum experiment_quantity)q;
-    if (json_object_get(json, "causes") == NULL)
+    const json_t *bars = json_object_get(json, "bars"), *causes = json_object_get(json, "causes");
+    const bool of_aborts = q == QUANTITY_ABORTS || q == QUANTITY_ABORT_RATIO;
+    if (bars != NULL) {
+        const struct path bars_at = inside(path, "bars");
+        if (!json_is_boolean(bars))
+            return refuse(r, bars_at.text, "is %s, must be true or false", type_name(bars));
+        panel->bars = json_is_true(bars);
+        if (panel->bars && (!of_aborts || causes != NULL || panel->y.logarithmic))
+            return refuse(r, bars_at.text,
+                          "go with y = aborts or abort_ratio, a linear scale and no causes");
+    }
+    if (causes == NULL)
         return true;
-    if (q != QUANTITY_ABORTS && q != QUANTITY_ABORT_RATIO)
+    if (!of_aborts)
         return refuse(r, causes_at.text, "go with y = aborts or abort_ratio only");
     return get_list(r, path, json, "causes", EXPERIMENT_CAUSES_MAX, panel->causes,
                     &panel->cause_count);
 }
 
+static bool get_names(const struct reader *r, json_t *json, struct experiment *e) {
+    if (!json_is_object(json) || json_object_size(json) > EXPERIMENT_NAMES_MAX)
+        return refuse(r, "figure.names", "is %s, must be an object of up to %d texts",
+                      json_is_object(json) ? "too long" : type_name(json), EXPERIMENT_NAMES_MAX);
+    const char *of;
+    json_t *name;
+    json_object_foreach(json, of, name) {
+        struct experiment_name *n = &e->names[e->name_count++];
+        n->of = of;
+        if (!get_text(r, "figure.names", json, of, NULL, &n->name))
+            return false;
+    }
+    return true;
+}
+
 static bool get_figure(const struct reader *r, json_t *json, struct experiment *e) {
-    static const char *const keys[] = {"x", "panels", NULL};
+    static const char *const keys[] = {"x", "panels", "names", NULL};
     static const char *const x_keys[] = {"parameter", "label", "scale", "factor", NULL};
     if (!is_object(r, "figure", json, keys))
         return false;
-    json_t *x = json_object_get(json, "x"), *panels = json_object_get(json, "panels");
+    json_t *x = json_object_get(json, "x"), *panels = json_object_get(json, "panels"),
+           *names = json_object_get(json, "names");
+    if (names != NULL && !get_names(r, names, e))
+        return false;
     if (!is_object(r, "figure.x", x, x_keys) ||
         !get_variable(r, "figure.x", x, "parameter", &e->x) ||
         !get_axis(r, "figure.x", x, &e->x_axis))

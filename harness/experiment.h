@@ -20,7 +20,8 @@ enum {
     EXPERIMENT_VALUES_MAX = 64,
     EXPERIMENT_GROUPS_MAX = 16,
     EXPERIMENT_PANELS_MAX = 2,
-    EXPERIMENT_CAUSES_MAX = 8
+    EXPERIMENT_CAUSES_MAX = 8,
+    EXPERIMENT_NAMES_MAX = 16
 };
 
 /* What is varied: a parameter of the workloads, an option of the engines, a value of the profile,
@@ -69,6 +70,13 @@ struct experiment_panel {
     struct experiment_axis y;
     const char *causes[EXPERIMENT_CAUSES_MAX]; /* a curve of each; none: all causes together */
     unsigned cause_count;
+    bool bars; /* instead of curves: a bar for each at its largest x, split by cause of abort */
+};
+
+/* What the figure calls a workload or an engine. */
+struct experiment_name {
+    const char *of;   /* as in a cell's name, without x */
+    const char *name; /* in plain words */
 };
 
 struct experiment {
@@ -87,6 +95,8 @@ struct experiment {
     struct experiment_axis x_axis;
     struct experiment_panel panel[EXPERIMENT_PANELS_MAX];
     unsigned panels; /* 0: it has no figure */
+    struct experiment_name names[EXPERIMENT_NAMES_MAX];
+    unsigned name_count;
 };
 
 /* Names of the experiments that are compiled in, ended by NULL, sorted. */

@@ -6,7 +6,7 @@
  * remains of its description without that.  A cell that does not have x, such as a baseline, is a
  * line across the panel.
  */
-#include "experiment.h"
+#include "experiment_drawing.h"
 
 #include "cli.h"
 #include "figure_script.h"
@@ -16,36 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURVES_MAX = 64, TEXT_SIZE = 256 };
-
-/* What tells curves apart. */
-enum { NAME_ENGINE, NAME_THREADS, NAME_WORKLOAD, NAME_SET, NAME_CAUSE, NAMES };
-struct curve {
-    char name[NAMES][TEXT_SIZE];
-    char label[TEXT_SIZE];
-};
-
-struct point {
-    unsigned curve;
-    const struct load_cell *cell;
-    bool has_x;
-    double x;
-    double value, low, high; /* of the quantity */
-    bool has_interval;
-    double sample_factor; /* a sample is this times its own time, or over it; 0: no samples */
-    bool sample_inverse;
-};
-
-struct drawing {
-    const struct experiment *e;
-    const struct load *load;
-    size_t file;
-    struct curve curve[CURVES_MAX];
-    unsigned curves;
-    unsigned shown[NAMES]; /* nonzero: the labels say it */
-    struct point *point[EXPERIMENT_PANELS_MAX];
-    size_t points[EXPERIMENT_PANELS_MAX];
-};
+enum { TICKS_MAX = 24 };
 
 /* ---- cells on the axes -----------------------------------------------------------------------
  */
@@ -296,6 +267,30 @@ static void distinct_parts(const struct drawing *d, const char *name, char text[
         snprintf(text, TEXT_SIZE, "%.*s", (int)strcspn(name, ":"), name);
 }
 
+/* What the experiment calls it, or NULL. */
+static const char *plain_words(const struct drawing *d, const char *name) {
+    for (unsigned i = 0; i < d->e->name_count; i++)
+        if (strcmp(d->e->names[i].of, name) == 0)
+            return d->e->names[i].name;
+    return NULL;
+}
+
+/* A name that is of nothing would otherwise go unnoticed. */
+static bool names_are_known(const struct drawing *d) {
+    for (unsigned i = 0; i < d->e->name_count; i++) {
+        const char *of = d->e->names[i].of;
+        bool known = false;
+        for (unsigned c = 0; c < d->curves; c++)
+            known = known || strcmp(d->curve[c].name[NAME_WORKLOAD], of) == 0 ||
+                    strcmp(d->curve[c].name[NAME_ENGINE], of) == 0;
+        if (!known) {
+            cli_error(NULL, "experiment %s: figure.names: no curve is of '%.80s'", d->e->name, of);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Labels say what differs between curves, and the engine in any case. */
 static void make_labels(struct drawing *d) {
     for (unsigned n = 0; n < NAMES; n++) {
@@ -309,7 +304,10 @@ static void make_labels(struct drawing *d) {
         size_t used = 0;
         distinct_parts(d, curve->name[NAME_WORKLOAD], workload);
         for (unsigned n = 0; n < NAMES && used < TEXT_SIZE; n++) {
-            const char *name = n == NAME_WORKLOAD ? workload : curve->name[n];
+            const char *plain = plain_words(d, curve->name[n]);
+            const char *name = plain != NULL        ? plain
+                               : n == NAME_WORKLOAD ? workload
+                                                    : curve->name[n];
             if (d->shown[n] && name[0] != '\0')
                 used += (size_t)snprintf(curve->label + used, TEXT_SIZE - used, "%s%.120s",
                                          used > 0 ? ", " : "", name);
@@ -406,9 +404,44 @@ static bool has_points(const struct drawing *d, unsigned panel, unsigned curve) 
     return false;
 }
 
+/* Thread counts are few: each is marked.  False, and nothing done, where there is no room for that.
+ */
+static bool thread_ticks(FILE *f, const struct drawing *d, const struct script_range *x,
+                         double width) {
+    double tick[TICKS_MAX];
+    unsigned ticks = 0;
+    for (unsigned panel = 0; panel < d->e->panels; panel++)
+        for (size_t i = 0; i < d->points[panel]; i++) {
+            const double value = d->point[panel][i].x;
+            unsigned at = 0;
+            while (at < ticks && tick[at] < value)
+                at++;
+            if (at < ticks && tick[at] == value)
+                continue;
+            if (ticks == TICKS_MAX)
+                return false;
+            memmove(&tick[at + 1], &tick[at], (ticks - at) * sizeof *tick);
+            tick[at] = value;
+            ticks++;
+        }
+    const bool logarithmic = d->e->x_axis.logarithmic;
+    const double range = logarithmic ? log(x->high / x->low) : x->high - x->low;
+    for (unsigned i = 1; i < ticks; i++) {
+        const double gap = logarithmic ? log(tick[i] / tick[i - 1]) : tick[i] - tick[i - 1];
+        if (gap / range * width < 0.015)
+            return false;
+    }
+    script_ticks_at(f, "x", tick, ticks);
+    return true;
+}
+
 static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double left, double right) {
     const struct experiment *e = d->e;
     const struct experiment_panel *what = &e->panel[panel];
+    if (what->bars) {
+        experiment_bars(f, d, panel, left, right);
+        return;
+    }
     const struct script_range x = x_range(d), y = y_range(d, panel);
     script_margins(f, left, right, 0.175, 0.80);
     script_label(f, what->title, "screen", left, 0.835, "left",
@@ -424,9 +457,9 @@ static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double l
     fprintf(f, "unset logscale\n%s%sset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n",
             e->x_axis.logarithmic ? "set logscale x\n" : "",
             what->y.logarithmic ? "set logscale y\n" : "", x.low, x.high, y.low, y.high);
-    const double room = (right - left) * 24; /* no half threads */
-    script_ticks(f, "x", x.low, x.high, e->x_axis.logarithmic,
-                 e->x.part == PART_THREADS ? fmin(room, x.high - x.low) : room);
+    const double room = (right - left) * 24;
+    if (e->x.part != PART_THREADS || !thread_ticks(f, d, &x, right - left))
+        script_ticks(f, "x", x.low, x.high, e->x_axis.logarithmic, room);
     script_ticks(f, "y", y.low, y.high, what->y.logarithmic, 9);
     fputs("set grid ytics lc rgb '#DDDDDD' lw 1\n", f);
     for (unsigned c = 0; c < d->curves; c++)
@@ -447,7 +480,7 @@ static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double l
 
 /* The name of a curve; in two lines, at a comma, where one line would be too small to read. */
 static void put_name(FILE *f, const char *name, double x, double y) {
-    enum { LONG = 34 };
+    enum { LONG = 28 };
     const double line = 0.011, width = 0.17;
     const char *comma = strlen(name) > LONG ? strrchr(name, ',') : NULL;
     if (comma == NULL) {
@@ -464,7 +497,39 @@ static void put_name(FILE *f, const char *name, double x, double y) {
     script_label(f, second, "screen", x, y - line, "left", size, "#000000", false);
 }
 
-static void put_legend(FILE *f, const struct drawing *d) {
+static bool draws_samples(const struct drawing *d) {
+    for (unsigned p = 0; p < d->e->panels; p++)
+        for (size_t i = 0; i < d->points[p]; i++)
+            if (d->point[p][i].sample_factor > 0)
+                return true;
+    return false;
+}
+
+static bool draws_counts(const struct drawing *d) {
+    for (unsigned p = 0; p < d->e->panels; p++)
+        for (size_t i = 0; i < d->points[p]; i++)
+            if (!(d->point[p][i].sample_factor > 0))
+                return true;
+    return false;
+}
+
+/* How to read the marks, in the column of the legend. */
+static void put_notes(FILE *f, const struct drawing *d, bool simulated, double x, double y) {
+    const double line = 0.032;
+    const char *notes[4];
+    unsigned count = 0;
+    if (draws_samples(d)) {
+        notes[count++] = "marker: median with its";
+        notes[count++] = simulated ? "95 % interval over seeds" : "95 % interval";
+        notes[count++] = simulated ? "dots: every seed" : "dots: every sample";
+    }
+    if (draws_counts(d))
+        notes[count++] = simulated ? "counts: all seeds together" : "counts: all samples together";
+    for (unsigned i = 0; i < count; i++, y -= line)
+        script_label(f, notes[i], "screen", x, y, "left", SCRIPT_SMALL_PX - 2, "#333333", false);
+}
+
+static void put_legend(FILE *f, const struct drawing *d, bool simulated) {
     const double left = 0.775;
     double y = 0.80;
     const double step = d->curves > 14 ? 0.65 / d->curves : 0.045;
@@ -477,6 +542,7 @@ static void put_legend(FILE *f, const struct drawing *d) {
                 view_marker(c), view_colour(c));
         put_name(f, d->curve[c].label, left + 0.048, y);
     }
+    put_notes(f, d, simulated, left, fmax(y - 0.02, 0.10));
 }
 
 /* "simulated: PROFILE (hypothetical machine), with a=1; l1.size varies", or the host's label. */
@@ -503,34 +569,16 @@ static void machine_label(const struct drawing *d, char *text, size_t size) {
         snprintf(text + used, size - used, ", values of the profile vary");
 }
 
-static bool draws_samples(const struct drawing *d) {
-    for (unsigned p = 0; p < d->e->panels; p++)
-        for (size_t i = 0; i < d->points[p]; i++)
-            if (d->point[p][i].sample_factor > 0)
-                return true;
-    return false;
-}
-
 static bool draw(const struct drawing *d, const char *folder, const char *stem) {
-    char *name, reading[384], machine[512];
+    char *name, machine[512];
     FILE *f = script_open(stem, folder, &name);
     if (f == NULL)
         return false;
     machine_label(d, machine, sizeof machine);
     const bool simulated = strncmp(machine, "simulated", 9) == 0;
-    if (draws_samples(d))
-        snprintf(reading, sizeof reading,
-                 "%s Marker: median with its 95 %% interval%s; dots: every %s; counts: all %s "
-                 "together",
-                 d->e->question, simulated ? " over seeds" : "", simulated ? "seed" : "sample",
-                 simulated ? "seeds" : "samples");
-    else
-        snprintf(reading, sizeof reading, "%s Counts of all %s together", d->e->question,
-                 simulated ? "seeds" : "samples");
-    script_page(f, d->e->title, reading, machine, simulated);
-    put_legend(f, d);
-    script_label(f, d->e->expect, "screen", 0.02, simulated ? 0.026 : 0.066, "left",
-                 script_fit(d->e->expect, SCRIPT_SMALL_PX, 0.96), "#333333", false);
+    script_page(f, d->e->title, d->e->question, machine, simulated);
+    put_legend(f, d, simulated);
+    script_paragraph(f, d->e->expect, simulated ? 0.026 : 0.048);
     script_page_end(f);
     if (d->e->panels == 1) {
         put_panel(f, d, 0, 0.075, 0.755);
@@ -556,6 +604,7 @@ bool experiment_draw(const struct experiment *experiment, const struct load *loa
     bool ok = true;
     for (unsigned p = 0; ok && p < experiment->panels; p++)
         ok = add_points(d, p);
+    ok = ok && names_are_known(d);
     if (ok) {
         make_labels(d);
         ok = draw(d, folder, stem);

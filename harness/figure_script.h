@@ -44,6 +44,12 @@ void script_margins(FILE *f, double left, double right, double bottom, double to
 void script_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
                   double room);
 
+/* Ticks at these values. */
+void script_ticks_at(FILE *f, const char *axis, const double *tick, unsigned ticks);
+/* A text across the page at the foot, in two lines where one would be too small to read.  `y`: of
+ * its last line. */
+void script_paragraph(FILE *f, const char *text, double y);
+
 /* What an axis has to show; empty at first. */
 struct script_range {
     double low, high;

@@ -118,7 +118,7 @@ void script_page(FILE *f, const char *title, const char *reading, const char *ma
     script_label(f, title, "screen", 0.02, 0.957, "left", title_px, "#000000", true);
     script_label(f, reading, "screen", 0.02, 0.909, "left",
                  script_fit(reading, SCRIPT_TEXT_PX, 0.96), "#333333", false);
-    script_label(f, machine, "screen", 0.98, 0.026, "right",
+    script_label(f, machine, "screen", 0.98, 0.02, "right",
                  script_fit(machine, SCRIPT_SMALL_PX, 0.96), "#333333", false);
 }
 
@@ -139,6 +139,35 @@ void script_margins(FILE *f, double left, double right, double bottom, double to
             "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
             "set bmargin at screen %.4f\nset tmargin at screen %.4f\n",
             left, right, bottom, top);
+}
+
+void script_ticks_at(FILE *f, const char *axis, const double *tick, unsigned ticks) {
+    fprintf(f, "set %stics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", axis,
+            FONT, SCRIPT_SMALL_PX);
+    for (unsigned i = 0; i < ticks; i++)
+        fprintf(f, "%s'%g' %.9g", i > 0 ? "," : "", tick[i], tick[i]);
+    fputs(")\n", f);
+}
+
+void script_paragraph(FILE *f, const char *text, double y) {
+    const double width = 0.96, line = 0.028;
+    const size_t length = strlen(text);
+    size_t first = length;
+    if (script_text_width(text, SCRIPT_SMALL_PX) > width) {
+        /* Broken behind the middle, at a space. */
+        first = length / 2;
+        while (first < length && text[first] != ' ')
+            first++;
+    }
+    const char *second = first < length ? text + first + 1 : NULL;
+    char upper[512];
+    snprintf(upper, sizeof upper, "%.*s", (int)first, text);
+    const int size = script_fit(second != NULL && strlen(second) > first ? second : upper,
+                                SCRIPT_SMALL_PX, width);
+    script_label(f, upper, "screen", 0.02, second != NULL ? y + line : y, "left", size, "#333333",
+                 false);
+    if (second != NULL)
+        script_label(f, second, "screen", 0.02, y, "left", size, "#333333", false);
 }
 
 /* Ticks of an axis at 1, 2, 5 times the powers of ten (only the powers when there are many). */

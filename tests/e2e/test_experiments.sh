@@ -77,6 +77,31 @@ sed 's/"scale": "log"/&/; s/"parameter": "threads"/"parameter": "thread"/' "$out
 bad 'a damaged experiment is refused with its place' 'broken.json: experiment: figure.x.parameter: is .thread' \
     "$ALLCORES" report "$TMP/broken.json" --out "$TMP/report2"
 
+# ---- bars, and names in plain words -------------------------------------------------------------
+
+run "$ALLCORES" run --experiment counter-kills "${short[@]}" --out "$TMP/kills.json"
+expect_status 'an experiment whose second panel has bars' 0
+expect_in 'curves are named in plain words' "$TMP/kills.gp" '"htm, one counter"'
+expect 'the bar of an engine ends at its aborts per commit, split by cause' "$PYTHON" - "$TMP/kills.json" "$TMP/kills.gp" <<'END'
+import json, re, sys
+cell = next(c for c in json.load(open(sys.argv[1]))["cells"]
+            if c["name"].startswith("eventloop:work=100:mode=counter/htm:policy=wait/threads:16"))
+aborts = {k: v for k, v in cell["aborts"].items() if v}
+script = open(sys.argv[2]).read().split('label "htm, one counter" at first')[1].split("set label")
+bar = [float(to) for to in re.findall(r"to first ([0-9.e+-]+),", script[1])]
+words = script[1].split('"')[1]
+print(aborts, cell["commits"], bar, words)
+assert len(aborts) > 1 and len(bar) == len(aborts)
+assert abs(bar[-1] - sum(aborts.values()) / cell["commits"]) < 1e-6 * bar[-1]
+assert bar == sorted(bar)
+for cause, n in aborts.items():
+    if n > 0.02 * sum(aborts.values()):
+        assert f"{cause.replace('_', ' ')} {n / cell['commits']:.2g}" in words
+END
+sed 's/"eventloop:work=100:mode=counter": "one/"eventloop:mode=counter": "one/' "$TMP/kills.json" >"$TMP/broken.json"
+bad 'a name of nothing is refused' 'counter-kills: figure.names: no curve is of .eventloop:mode=counter' \
+    "$ALLCORES" report "$TMP/broken.json" --out "$TMP/report3"
+
 # ---- a new one is a file -----------------------------------------------------------------------
 
 if copy_tree "$TMP/tree" && cd "$TMP/tree"; then

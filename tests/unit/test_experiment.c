@@ -65,6 +65,12 @@ static void wrong_files_are_refused_with_their_place(void **state) {
          "file: figure.panels[0].y: unknown quantity 'tine'; did you mean time?"},
         {"'y': 'time'", "'y': 'time', 'causes': ['c']",
          "file: figure.panels[0].causes: go with y = aborts"},
+        {"'y': 'time'", "'y': 'time', 'bars': true",
+         "file: figure.panels[0].bars: go with y = aborts"},
+        {"'y': 'time'", "'y': 'aborts', 'bars': 1", "figure.panels[0].bars: is a number, must be"},
+        {"'panels': [", "'names': ['n'], 'panels': [", "file: figure.names: is an array, must be"},
+        {"'panels': [", "'names': {'txsize': 1}, 'panels': [",
+         "file: figure.names.txsize: is a number, must be a string"},
         {"[{'y'", "[1, {'y'", "file: figure.panels[0]: is a number, must be an object"},
         {"'figure': {", "'figures': {", "file: unknown key 'figures'; did you mean figure?"},
         {"'title': 't',", "'title': 't' ", "file:1:"},
@@ -92,6 +98,14 @@ static void good_files_are_read(void **state) {
     assert_int_equal(e.group[0].sweep[0].count, 3);
     assert_true(e.x_axis.logarithmic && !e.panel[0].y.logarithmic && e.x_axis.factor == 1);
     assert_int_equal(e.panel[0].quantity, QUANTITY_TIME);
+    assert_true(!e.panel[0].bars && e.name_count == 0);
+    experiment_free(&e);
+    assert_true(parse("'panels': [{'y': 'time'",
+                      "'names': {'txsize': 'n reads'}, 'panels': [{'y': 'aborts', 'bars': true", &e,
+                      why));
+    assert_true(e.panel[0].bars && e.name_count == 1);
+    assert_string_equal(e.names[0].of, "txsize");
+    assert_string_equal(e.names[0].name, "n reads");
     experiment_free(&e);
 }
 
