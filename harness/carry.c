@@ -54,11 +54,14 @@ static uint64_t interval_ns(const struct plan *plan, const struct plan_cell *cel
 /*
  * Long enough for caches, page faults and the adaptation of the clock chunks.  On a simulated
  * machine memory is cold at first, for setting up is not simulated: half as long as the interval,
- * up to the time in which a core fetches all of its caches' lines from memory.
+ * up to the time in which a core fetches all of its caches' lines from memory.  A policy that learns
+ * needs longer: plan->warmup_s.
  */
 static uint64_t warmup_ns(const struct plan *plan, const struct plan_cell *cell) {
     enum { WARMUP_NS_MIN = 2000000, SIMULATED_WARMUP_NS_MIN = 50000 };
     const uint64_t interval = interval_ns(plan, cell);
+    if (plan->warmup_s > 0)
+        return (uint64_t)(plan->warmup_s * (double)second_ns + 0.5);
     if (plan_cell_simulated(cell)) {
         const uint64_t half = interval / 2;
         return half < SIMULATED_WARMUP_NS_MIN ? SIMULATED_WARMUP_NS_MIN
@@ -85,7 +88,7 @@ static uint64_t limit_ns(const struct carry *c, size_t cell) {
     for (unsigned pass = 0; pass < c->plan->repetitions; pass++)
         if (run_data_slot(c->data, cell, pass, RECORD_TIMED)->outcome == RECORD_HUNG)
             return 4 * asked + second_ns;
-    return 20 * interval + 5 * second_ns;
+    return 20 * asked + 5 * second_ns;
 }
 
 static struct request make_request(const struct carry *c, size_t cell, unsigned seed_pass,

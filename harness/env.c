@@ -232,6 +232,7 @@ static bool put_plan(json_t *context, const struct plan *plan) {
                     plan->seed <= INT64_MAX ? json_u64(plan->seed) : json_string(seed)) &&
            json_put(context, "repetitions", json_u64(plan->repetitions)) &&
            json_put(context, "min_time_s", json_real(plan->min_time_s)) &&
+           (plan->warmup_s == 0 || json_put(context, "warmup_s", json_real(plan->warmup_s))) &&
            json_put(context, "command_line", command_line(plan));
 }
 

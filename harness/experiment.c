@@ -330,7 +330,7 @@ static bool get_all(const struct reader *r, struct experiment *e) {
     static const char *const keys[] = {
         "name",       "title", "question", "expect", "machine",          "repetitions",
         "min_time_s", "set",   "groups",   "figure", "quick_min_time_s", "quick_repetitions",
-        NULL};
+        "warmup_s",   NULL};
     json_t *json = e->json;
     double repetitions, quick_repetitions;
     if (!is_object(r, "", json, keys) || !get_text(r, "", json, "name", NULL, &e->name) ||
@@ -340,6 +340,7 @@ static bool get_all(const struct reader *r, struct experiment *e) {
         !get_text(r, "", json, "machine", NULL, &e->machine) ||
         !get_number(r, "", json, "repetitions", 1, 100000, 0, &repetitions) ||
         !get_number(r, "", json, "min_time_s", 1e-6, 3600, 0, &e->min_time_s) ||
+        !get_number(r, "", json, "warmup_s", 1e-6, 10, 0, &e->warmup_s) ||
         !get_number(r, "", json, "quick_min_time_s", 1e-6, 3600, 0, &e->quick_min_time_s) ||
         !get_number(r, "", json, "quick_repetitions", 1, 100000, 0, &quick_repetitions) ||
         (json_object_get(json, "set") != NULL &&

@@ -87,6 +87,7 @@ struct experiment {
     unsigned override_count;
     unsigned repetitions;       /* 0: run's default */
     double min_time_s;          /* 0: run's default */
+    double warmup_s;            /* 0: run's default */
     double quick_min_time_s;    /* of `claims --quick`; 0: as min_time_s */
     unsigned quick_repetitions; /* likewise; 0: 6 */
     struct experiment_group group[EXPERIMENT_GROUPS_MAX];

@@ -121,6 +121,7 @@ static const char *what_differs(const json_t *mine, const json_t *theirs) {
         {"repetitions", "other --repetitions"},
         {"min_time_s", "another --min-time"},
         {"sim_time_s", "another --min-time"},
+        {"warmup_s", "another --warm-up"},
         {"overrides", "other values of --set"},
         {"seed", "another --seed"},
         {"latency", "other passes"},

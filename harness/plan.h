@@ -43,6 +43,7 @@ struct plan {
     unsigned repetitions; /* samples a cell, in all */
     double min_time_s;    /* length of one measured interval, native */
     double sim_time_s;    /* the same of a simulated machine, virtual time */
+    double warmup_s;      /* how long threads run before it; 0: as long as caches need */
     char **overrides;     /* [override_count] of every simulated machine, owned */
     size_t override_count;
     unsigned jobs;   /* simulated samples at a time */

@@ -506,6 +506,7 @@ json_t *plan_identity(const struct plan *plan) {
          json_put(obj, "min_time_s", json_real(plan->min_time_s)) &&
          (!plan_simulates(plan) || (json_put(obj, "sim_time_s", json_real(plan->sim_time_s)) &&
                                     json_put(obj, "overrides", plan_overrides_to_json(plan)))) &&
+         (plan->warmup_s == 0 || json_put(obj, "warmup_s", json_real(plan->warmup_s))) &&
          json_put(obj, "seed", json_string(seed)) &&
          json_put(obj, "latency", json_boolean(plan->latency)) &&
          json_put(obj, "git_revision", json_string(buildinfo.git_revision)) &&

@@ -410,6 +410,7 @@ static void html_command(FILE *f, const struct load *load, const struct rerun *r
     const bool simulated =
         json_object_get(file->context, "sim_time_s") != NULL && load->hosts[cell->host].simulated;
     put_context_option(f, file, "--min-time", simulated ? "sim_time_s" : "min_time_s");
+    put_context_option(f, file, "--warm-up", "warmup_s");
     put_context_option(f, file, "--seed", "seed");
     fputs(" --out again.json</pre>", f);
 }

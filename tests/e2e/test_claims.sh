@@ -35,11 +35,11 @@ cd "$OLDPWD" || exit 1
 
 # ---- one claim ---------------------------------------------------------------------------------
 
-run "$ALLCORES" claims no-gil-today htm-length --quick --out "$TMP/claims"
+run "$ALLCORES" claims no-gil-today hybrid --quick --out "$TMP/claims"
 expect_status 'two claims are judged' 0
 expect_in 'one is pending' "$OUT" '^no-gil-today +pending$'
-expect_in 'every figure says which machine it comes from' "$OUT" 'length 1 over length 16 .*\]; simulated: i7-4770$'
-for file in claims.json claims.md index.html htm-length.json htm-length.svg htm-length.png; do
+expect_in 'every figure says which machine it comes from' "$OUT" 'over the worse parent, .*\]; simulated: i7-4770$'
+for file in claims.json claims.md index.html hybrid-parents.json hybrid-parents.svg hybrid-parents.png; do
     expect "$file is there" test -s "$TMP/claims/$file"
 done
 expect 'the JSON has what it should' "$PYTHON" - "$TMP/claims/claims.json" <<'END'
@@ -54,7 +54,7 @@ for c in root["claims"]:
 END
 expect_in 'the page names the simulated machine' "$TMP/claims/index.html" 'simulated: i7-4770'
 cp "$TMP/claims/claims.json" "$TMP/first.json"
-run "$ALLCORES" claims no-gil-today htm-length --quick --out "$TMP/claims"
+run "$ALLCORES" claims no-gil-today hybrid --quick --out "$TMP/claims"
 expect_status 'again: nothing is measured' 0
 expect 'and the verdicts are the same' cmp "$TMP/first.json" "$TMP/claims/claims.json"
 

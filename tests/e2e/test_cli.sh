@@ -72,7 +72,7 @@ shows 'usage: allcores run' run --engine seq -h
 shows 'compiler: ' --version
 run "$ALLCORES" --version
 expect '--version names a revision' grep -qE '^allcores ([0-9a-f]{40}|unknown)(\+dirty)?$' "$OUT"
-for option in engine workload threads machine experiment repetitions min-time seed out resume latency quiet; do
+for option in engine workload threads machine experiment repetitions min-time warm-up seed out resume latency quiet; do
     shows "--$option" run --help
 done
 run "$ALLCORES" run --help
@@ -209,6 +209,9 @@ refused 'from 1 to 100000' run --repetitions 100001
 refused 'from 1 to 100000' run --repetitions ''
 for time in 0 -1 nan inf '' 1s 0x1 1e9 ' 1'; do
     refused '--min-time' run --min-time "$time"
+done
+for time in 0 -1 nan '' 11; do
+    refused '--warm-up' run --warm-up "$time"
 done
 for seed in -1 x '' 1.5 9223372036854775808 18446744073709551617; do
     refused 'from 0 to 9223372036854775807' run --seed "$seed"

@@ -138,6 +138,7 @@ cp "$out.journal" "$TMP/good"
 bad "another plan is refused" 'another run \(other cells\)' \
     "$ALLCORES" run --engine seq --workload null --threads 1 --repetitions 6 --min-time 0.02 --quiet --out "$out" --resume
 bad "another seed is refused" 'another run \(another --seed\)' "$ALLCORES" "${matrix[@]}" --seed 9 --out "$out" --resume
+bad "another warm-up is refused" 'another run \(another --warm-up\)' "$ALLCORES" "${matrix[@]}" --warm-up 0.01 --out "$out" --resume
 expect "and the journal is as it was" cmp "$out.journal" "$TMP/good"
 sed '3s/^.\{20\}/garbage/' "$TMP/good" >"$out.journal"
 bad "damage in the middle is refused" 'line 3 is damaged' "$ALLCORES" "${matrix[@]}" --out "$out" --resume

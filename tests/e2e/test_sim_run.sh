@@ -147,6 +147,20 @@ bad "--jobs without a simulated machine" 'leave it out' "$ALLCORES" run --jobs 2
 bad "no jobs" 'from 1 to' "$ALLCORES" run --machine "$machine" --jobs 0 "${never[@]}"
 bad "too many threads" 'from 1 to 1024' "$ALLCORES" run --machine "$machine" --engine gil --workload counter \
     --threads 1025 --out "$TMP/never.json"
+run "$ALLCORES" run --machine "$machine" --engine gil --workload counter --threads 1 --repetitions 1 --min-time 0.00002 \
+    --quiet --out "$TMP/cold.json"
+run "$ALLCORES" run --machine "$machine" --engine gil --workload counter --threads 1 --repetitions 1 --min-time 0.00002 \
+    --warm-up 0.001 --quiet --out "$TMP/warm.json"
+expect_status 'a longer warm-up' 0
+expect_valid 'its results are valid' "$TMP/warm.json"
+expect 'is run, and told' "$PYTHON" - "$TMP/cold.json" "$TMP/warm.json" <<'END'
+import json, sys
+cold, warm = (json.load(open(f))["context"] for f in sys.argv[1:])
+assert "warmup_s" not in cold and warm["warmup_s"] == 0.001
+before, after = cold["simulation"]["accesses"], warm["simulation"]["accesses"]
+print(before, after)
+assert after > 5 * before
+END
 bad "too long an interval" 'to 10' "$ALLCORES" run --machine "$machine" --min-time 11 "${never[@]}"
 expect "none of them wrote anything" [ ! -e "$TMP/never.json" ]
 
