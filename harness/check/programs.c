@@ -394,6 +394,24 @@ TRANSACTION(bump) {
     RETURN;
 }
 
+/* The same in an irrevocable block, which nothing can undo. */
+TRANSACTION(irrevocable_replace) {
+    INVOKE;
+    atomic (self) {
+        BLOCK_BEGINS;
+        const node_ref old = slot_get(self, w, me, 0);
+        tm_irrevocable(self);
+        check_note(me, CHECK_IRREVOCABLE, 0, 0);
+        const node_ref new = node_new(self, me);
+        node_set(self, me, new);
+        slot_set(self, w, me, 0, new);
+        if (old != NULL)
+            tm_free(self, old);
+        BLOCK_ENDS;
+    }
+    RETURN;
+}
+
 /* A block whose object nobody else ever sees. */
 TRANSACTION(passing) {
     INVOKE;
@@ -829,6 +847,8 @@ static const struct check_transaction transactions[] = {
     {"qout", "queue: takes the oldest", CHECK_NEEDS_QUEUE, queue_out_entry},
     {"event", "reactor: handles the oldest event", CHECK_NEEDS_REACTOR | CHECK_BY_NAME,
      event_entry},
+    {"ireplace", "replaces an object in an irrevocable block", CHECK_NEEDS_NODES | CHECK_BY_NAME,
+     irrevocable_replace_entry},
     {NULL, NULL, 0, NULL},
 };
 

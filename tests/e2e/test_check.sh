@@ -48,6 +48,14 @@ expect_status 'without a switch it does not fail' 0
 run timeout 60 "$ALLCORES" check --replay 'norec/rmw,ro/tso/0@60:1,1@70:0'
 expect_status 'a correct engine does not fail under a line' 0
 
+# ---- irrevocable blocks that free
+
+for program in ireplace,follow ireplace,bump ireplace,ireplace,follow ireplace,replace,follow+follow; do
+    run timeout 100 "$ALLCORES" check --program $program --schedules 1000
+    expect_status "$program: nothing is freed too early" 0
+    expect_not 'nor anything else found' grep -qv 'nothing found$' "$OUT"
+done
+
 # ---- a reactor
 
 reactor=event+event+event,event+event+event
