@@ -54,8 +54,8 @@ static uint64_t interval_ns(const struct plan *plan, const struct plan_cell *cel
 /*
  * Long enough for caches, page faults and the adaptation of the clock chunks.  On a simulated
  * machine memory is cold at first, for setting up is not simulated: half as long as the interval,
- * up to the time in which a core fetches all of its caches' lines from memory.  A policy that learns
- * needs longer: plan->warmup_s.
+ * up to the time in which a core fetches all of its caches' lines from memory.  A policy that
+ * learns needs longer: plan->warmup_s.
  */
 static uint64_t warmup_ns(const struct plan *plan, const struct plan_cell *cell) {
     enum { WARMUP_NS_MIN = 2000000, SIMULATED_WARMUP_NS_MIN = 50000 };
