@@ -21,6 +21,8 @@
 extern const char *const experiment_builtin_names[];
 extern const char *const experiment_builtin_texts[];
 
+enum { NAME_LENGTH_MAX = 40, EXPECT_LENGTH_MAX = 300 };
+
 /* Where we are in which experiment, and what was wrong. */
 struct reader {
     const char *where;
@@ -282,6 +284,9 @@ static bool get_names(const struct reader *r, json_t *json, struct experiment *e
         n->of = of;
         if (!get_text(r, "figure.names", json, of, NULL, &n->name))
             return false;
+        const struct path at = inside("figure.names", of);
+        if (strlen(n->name) > NAME_LENGTH_MAX)
+            return refuse(r, at.text, "has more than %d characters", NAME_LENGTH_MAX);
     }
     return true;
 }
@@ -310,7 +315,36 @@ static bool get_figure(const struct reader *r, json_t *json, struct experiment *
             return false;
         e->panels++;
     }
+    if (e->panel[0].bars)
+        return refuse(r, "figure.panels[0].bars",
+                      "go in the second panel, beside the curves that they are of");
     return true;
+}
+
+bool experiment_number(const char *text, double *number) {
+    char *end;
+    *number = strtod(text, &end);
+    const double unit = *end == 'K' ? 1024 : *end == 'M' ? 1048576 : *end == 'G' ? 1073741824 : 1;
+    *number *= unit;
+    return end != text && isfinite(*number);
+}
+
+bool experiment_take_out(const char *text, const char *key, char rest[EXPERIMENT_TEXT_SIZE],
+                         double *x) {
+    bool found = false;
+    size_t used = 0;
+    rest[0] = '\0';
+    for (const char *item = text; item != NULL;) {
+        const size_t length = strcspn(item, ":"), n = strlen(key);
+        if (n > 0 && length > n && strncmp(item, key, n) == 0 && item[n] == '=') {
+            found = experiment_number(item + n + 1, x);
+        } else if (used < EXPERIMENT_TEXT_SIZE) {
+            used += (size_t)snprintf(rest + used, EXPERIMENT_TEXT_SIZE - used, "%s%.*s",
+                                     used > 0 ? ":" : "", (int)length, item);
+        }
+        item = item[length] == ':' ? item + length + 1 : NULL;
+    }
+    return found;
 }
 
 /* Does any group vary what the figure has as x? */
@@ -340,12 +374,15 @@ static bool get_all(const struct reader *r, struct experiment *e) {
         !get_text(r, "", json, "machine", NULL, &e->machine) ||
         !get_number(r, "", json, "repetitions", 1, 100000, 0, &repetitions) ||
         !get_number(r, "", json, "min_time_s", 1e-6, 3600, 0, &e->min_time_s) ||
-        !get_number(r, "", json, "warmup_s", 1e-6, 10, 0, &e->warmup_s) ||
+        !get_number(r, "", json, "warmup_s", 1e-6, PLAN_WARM_UP_MAX_S, 0, &e->warmup_s) ||
         !get_number(r, "", json, "quick_min_time_s", 1e-6, 3600, 0, &e->quick_min_time_s) ||
         !get_number(r, "", json, "quick_repetitions", 1, 100000, 0, &quick_repetitions) ||
         (json_object_get(json, "set") != NULL &&
          !get_list(r, "", json, "set", PLAN_OVERRIDES_MAX / 2, e->overrides, &e->override_count)))
         return false;
+    if (strlen(e->expect) > EXPECT_LENGTH_MAX)
+        return refuse(r, "expect", "has more than %d characters, must be a sentence",
+                      EXPECT_LENGTH_MAX);
     if (repetitions != floor(repetitions))
         return refuse(r, "repetitions", "is %g, must be a whole number", repetitions);
     if (quick_repetitions != floor(quick_repetitions))
@@ -576,6 +613,39 @@ bool experiment_overrides(const struct experiment *experiment, struct plan *plan
     return true;
 }
 
+/* A name that is of nothing would otherwise go unnoticed. */
+static bool names_are_known(const struct experiment *e, const struct plan *plan, char *why,
+                            size_t why_size) {
+    const char *workload_x = e->x.part == PART_WORKLOAD ? e->x.key : "";
+    const char *engine_x = e->x.part == PART_ENGINE ? e->x.key : "";
+    for (unsigned n = 0; n < e->name_count; n++) {
+        bool known = false;
+        for (size_t i = 0; i < plan->count && !known; i++) {
+            /* WORKLOAD/ENGINE/threads:N... */
+            char name[2 * EXPERIMENT_TEXT_SIZE], rest[EXPERIMENT_TEXT_SIZE];
+            double x;
+            snprintf(name, sizeof name, "%s", plan->cells[i].name);
+            char *engine = strchr(name, '/');
+            if (engine == NULL)
+                continue;
+            *engine++ = '\0';
+            engine[strcspn(engine, "/")] = '\0';
+            (void)experiment_take_out(name, workload_x, rest, &x);
+            known = strcmp(rest, e->names[n].of) == 0;
+            (void)experiment_take_out(engine, engine_x, rest, &x);
+            known = known || strcmp(rest, e->names[n].of) == 0;
+        }
+        if (!known) {
+            snprintf(why, why_size,
+                     "experiment %s: figure.names: '%.80s' is no workload and no engine of its "
+                     "cells, as results name them",
+                     e->name, e->names[n].of);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool experiment_cells(const struct experiment *experiment, struct plan *plan, char *why,
                       size_t why_size) {
     for (unsigned g = 0; g < experiment->groups; g++) {
@@ -586,5 +656,5 @@ bool experiment_cells(const struct experiment *experiment, struct plan *plan, ch
             if (!add_combination(experiment, g, i, plan, why, why_size))
                 return false;
     }
-    return true;
+    return names_are_known(experiment, plan, why, why_size);
 }

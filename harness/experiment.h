@@ -21,7 +21,8 @@ enum {
     EXPERIMENT_GROUPS_MAX = 16,
     EXPERIMENT_PANELS_MAX = 2,
     EXPERIMENT_CAUSES_MAX = 8,
-    EXPERIMENT_NAMES_MAX = 16
+    EXPERIMENT_NAMES_MAX = 16,
+    EXPERIMENT_TEXT_SIZE = 256
 };
 
 /* What is varied: a parameter of the workloads, an option of the engines, a value of the profile,
@@ -75,7 +76,7 @@ struct experiment_panel {
 
 /* What the figure calls a workload or an engine. */
 struct experiment_name {
-    const char *of;   /* as in a cell's name, without x */
+    const char *of;   /* that workload or engine, with its parameters but without x */
     const char *name; /* in plain words */
 };
 
@@ -131,6 +132,13 @@ bool experiment_overrides(const struct experiment *experiment, struct plan *plan
  */
 bool experiment_cells(const struct experiment *experiment, struct plan *plan, char *why,
                       size_t why_size);
+
+/* A number, perhaps with a binary unit behind it: "32K". */
+bool experiment_number(const char *text, double *number);
+/* "NAME:a=1:b=2" without parameter `key` ("": none), whose value goes to *x.  True when it was
+ * there. */
+bool experiment_take_out(const char *text, const char *key, char rest[EXPERIMENT_TEXT_SIZE],
+                         double *x);
 
 /*
  * Draws the experiment's figure of one file of the load, as STEM.gp, STEM.svg and STEM.png in the

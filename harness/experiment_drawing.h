@@ -7,7 +7,7 @@
 
 #include "experiment.h"
 
-enum { CURVES_MAX = 64, TEXT_SIZE = 256 };
+enum { CURVES_MAX = 64, TEXT_SIZE = EXPERIMENT_TEXT_SIZE };
 
 /* What tells curves apart. */
 enum { NAME_ENGINE, NAME_THREADS, NAME_WORKLOAD, NAME_SET, NAME_CAUSE, NAMES };
@@ -38,8 +38,11 @@ struct drawing {
     size_t points[EXPERIMENT_PANELS_MAX];
 };
 
-/* The panel between two shares of the page's width: for each curve that has aborts, a bar of those
- * of its largest x, split by cause. */
+/* Is there room for the bars of the panel?  False when one line on stderr has said that there is
+ * not. */
+bool experiment_bars_fit(const struct drawing *d, unsigned panel);
+/* The panel between two shares of the page's width: for each curve that has aborts at the largest x
+ * of all, a bar of them, split by cause. */
 void experiment_bars(FILE *f, const struct drawing *d, unsigned panel, double left, double right);
 
 #endif

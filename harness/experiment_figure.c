@@ -21,33 +21,6 @@ enum { TICKS_MAX = 24 };
 /* ---- cells on the axes -----------------------------------------------------------------------
  */
 
-/* A number, perhaps with a binary unit behind it: "32K". */
-static bool number_of(const char *text, double *number) {
-    char *end;
-    *number = strtod(text, &end);
-    const double unit = *end == 'K' ? 1024 : *end == 'M' ? 1048576 : *end == 'G' ? 1073741824 : 1;
-    *number *= unit;
-    return end != text && isfinite(*number);
-}
-
-/* "NAME:a=1:b=2" without parameter `key`, whose value goes to *x.  True when it was there. */
-static bool take_out(const char *text, const char *key, char rest[TEXT_SIZE], double *x) {
-    bool found = false;
-    size_t used = 0;
-    rest[0] = '\0';
-    for (const char *item = text; item != NULL;) {
-        const size_t length = strcspn(item, ":"), n = strlen(key);
-        if (n > 0 && length > n && strncmp(item, key, n) == 0 && item[n] == '=') {
-            found = number_of(item + n + 1, x);
-        } else if (used < TEXT_SIZE) {
-            used += (size_t)snprintf(rest + used, TEXT_SIZE - used, "%s%.*s", used > 0 ? ":" : "",
-                                     (int)length, item);
-        }
-        item = item[length] == ':' ? item + length + 1 : NULL;
-    }
-    return found;
-}
-
 /* The profile's values that not all cells share, without x. */
 static bool take_out_set(const struct experiment *e, const struct load_cell *cell,
                          char rest[TEXT_SIZE], double *x) {
@@ -58,7 +31,7 @@ static bool take_out_set(const struct experiment *e, const struct load_cell *cel
         const char *text = json_string_value(json_array_get(cell->overrides, i));
         const size_t n = strlen(e->x.key);
         if (e->x.part == PART_SET && strncmp(text, e->x.key, n) == 0 && text[n] == '=')
-            found = number_of(text + n + 1, x);
+            found = experiment_number(text + n + 1, x);
         else if (used < TEXT_SIZE)
             used +=
                 (size_t)snprintf(rest + used, TEXT_SIZE - used, "%s%s", used > 0 ? " " : "", text);
@@ -169,8 +142,8 @@ static bool add_point(struct drawing *d, unsigned panel, const struct load_cell 
     double x = 0;
     const char *workload_x = e->x.part == PART_WORKLOAD ? e->x.key : "";
     const char *engine_x = e->x.part == PART_ENGINE ? e->x.key : "";
-    p.has_x = take_out(cell->workload, workload_x, names.name[NAME_WORKLOAD], &x);
-    p.has_x |= take_out(cell->engine, engine_x, names.name[NAME_ENGINE], &x);
+    p.has_x = experiment_take_out(cell->workload, workload_x, names.name[NAME_WORKLOAD], &x);
+    p.has_x |= experiment_take_out(cell->engine, engine_x, names.name[NAME_ENGINE], &x);
     p.has_x |= take_out_set(e, cell, names.name[NAME_SET], &x);
     if (e->x.part == PART_THREADS) {
         p.has_x = true;
@@ -275,22 +248,6 @@ static const char *plain_words(const struct drawing *d, const char *name) {
     return NULL;
 }
 
-/* A name that is of nothing would otherwise go unnoticed. */
-static bool names_are_known(const struct drawing *d) {
-    for (unsigned i = 0; i < d->e->name_count; i++) {
-        const char *of = d->e->names[i].of;
-        bool known = false;
-        for (unsigned c = 0; c < d->curves; c++)
-            known = known || strcmp(d->curve[c].name[NAME_WORKLOAD], of) == 0 ||
-                    strcmp(d->curve[c].name[NAME_ENGINE], of) == 0;
-        if (!known) {
-            cli_error(NULL, "experiment %s: figure.names: no curve is of '%.80s'", d->e->name, of);
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Labels say what differs between curves, and the engine in any case. */
 static void make_labels(struct drawing *d) {
     for (unsigned n = 0; n < NAMES; n++) {
@@ -304,7 +261,8 @@ static void make_labels(struct drawing *d) {
         size_t used = 0;
         distinct_parts(d, curve->name[NAME_WORKLOAD], workload);
         for (unsigned n = 0; n < NAMES && used < TEXT_SIZE; n++) {
-            const char *plain = plain_words(d, curve->name[n]);
+            const char *plain =
+                n == NAME_ENGINE || n == NAME_WORKLOAD ? plain_words(d, curve->name[n]) : NULL;
             const char *name = plain != NULL        ? plain
                                : n == NAME_WORKLOAD ? workload
                                                     : curve->name[n];
@@ -532,7 +490,7 @@ static void put_notes(FILE *f, const struct drawing *d, bool simulated, double x
 static void put_legend(FILE *f, const struct drawing *d, bool simulated) {
     const double left = 0.775;
     double y = 0.80;
-    const double step = d->curves > 14 ? 0.65 / d->curves : 0.045;
+    const double step = d->curves > 12 ? 0.56 / d->curves : 0.045;
     for (unsigned c = 0; c < d->curves; c++, y -= step) {
         fprintf(f,
                 "set arrow from screen %.4f,screen %.4f to screen %.4f,screen %.4f nohead lw 2.5 "
@@ -542,7 +500,7 @@ static void put_legend(FILE *f, const struct drawing *d, bool simulated) {
                 view_marker(c), view_colour(c));
         put_name(f, d->curve[c].label, left + 0.048, y);
     }
-    put_notes(f, d, simulated, left, fmax(y - 0.02, 0.10));
+    put_notes(f, d, simulated, left, y - 0.02);
 }
 
 /* "simulated: PROFILE (hypothetical machine), with a=1; l1.size varies", or the host's label. */
@@ -604,10 +562,10 @@ bool experiment_draw(const struct experiment *experiment, const struct load *loa
     bool ok = true;
     for (unsigned p = 0; ok && p < experiment->panels; p++)
         ok = add_points(d, p);
-    ok = ok && names_are_known(d);
     if (ok) {
         make_labels(d);
-        ok = draw(d, folder, stem);
+        ok = (experiment->panels < 2 || !experiment->panel[1].bars || experiment_bars_fit(d, 1)) &&
+             draw(d, folder, stem);
     }
     for (unsigned p = 0; p < EXPERIMENT_PANELS_MAX; p++)
         free(d->point[p]);

@@ -37,13 +37,15 @@ struct plan_cell {
     const char *unavailable; /* why it cannot run here (static), or NULL */
 };
 
+#define PLAN_WARM_UP_MAX_S 10.0
 struct plan {
     struct plan_cell *cells; /* [count] */
     size_t count;
     unsigned repetitions; /* samples a cell, in all */
     double min_time_s;    /* length of one measured interval, native */
     double sim_time_s;    /* the same of a simulated machine, virtual time */
-    double warmup_s;      /* how long threads run before it; 0: as long as caches need */
+    double warmup_s;      /* how long threads run before it, up to PLAN_WARM_UP_MAX_S; 0: as long
+                             as caches need */
     char **overrides;     /* [override_count] of every simulated machine, owned */
     size_t override_count;
     unsigned jobs;   /* simulated samples at a time */

@@ -158,6 +158,9 @@ void script_paragraph(FILE *f, const char *text, double y) {
         first = length / 2;
         while (first < length && text[first] != ' ')
             first++;
+        while (first == length || (first > 0 && text[first] != ' '))
+            first--;
+        first = first > 0 ? first : length;
     }
     const char *second = first < length ? text + first + 1 : NULL;
     char upper[512];

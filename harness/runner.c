@@ -254,6 +254,8 @@ static int measure_and_render(const struct plan *plan, struct run_data *data, js
                 "time, seed %" PRIu64 ", to %s\n",
                 plan->count, plan->repetitions, plan->sim_time_s, plan->jobs, plan->seed,
                 plan->out);
+    if (!plan->quiet && plan->warmup_s > 0)
+        fprintf(stderr, "allcores: each behind a warm-up of %g s\n", plan->warmup_s);
     if (!plan->quiet && teller.done_before > 0)
         fprintf(stderr, "allcores: resuming: %zu of them are there\n", teller.done_before);
     const struct observer observer = {.state = &teller, .keep = keep, .progress = progress};

@@ -366,6 +366,24 @@ TRANSACTION(replace) {
     RETURN;
 }
 
+/* The same in an irrevocable block, which nothing can undo. */
+TRANSACTION(irrevocable_replace) {
+    INVOKE;
+    atomic (self) {
+        BLOCK_BEGINS;
+        const node_ref old = slot_get(self, w, me, 0);
+        tm_irrevocable(self);
+        check_note(me, CHECK_IRREVOCABLE, 0, 0);
+        const node_ref new = node_new(self, me);
+        node_set(self, me, new);
+        slot_set(self, w, me, 0, new);
+        if (old != NULL)
+            tm_free(self, old);
+        BLOCK_ENDS;
+    }
+    RETURN;
+}
+
 TRANSACTION(follow) {
     INVOKE;
     atomic (self) {
@@ -389,24 +407,6 @@ TRANSACTION(bump) {
             (void)node_get(self, me, node);
             node_set(self, me, node);
         }
-        BLOCK_ENDS;
-    }
-    RETURN;
-}
-
-/* The same in an irrevocable block, which nothing can undo. */
-TRANSACTION(irrevocable_replace) {
-    INVOKE;
-    atomic (self) {
-        BLOCK_BEGINS;
-        const node_ref old = slot_get(self, w, me, 0);
-        tm_irrevocable(self);
-        check_note(me, CHECK_IRREVOCABLE, 0, 0);
-        const node_ref new = node_new(self, me);
-        node_set(self, me, new);
-        slot_set(self, w, me, 0, new);
-        if (old != NULL)
-            tm_free(self, old);
         BLOCK_ENDS;
     }
     RETURN;

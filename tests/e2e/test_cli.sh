@@ -210,7 +210,7 @@ refused 'from 1 to 100000' run --repetitions ''
 for time in 0 -1 nan inf '' 1s 0x1 1e9 ' 1'; do
     refused '--min-time' run --min-time "$time"
 done
-for time in 0 -1 nan '' 11; do
+for time in -1 nan '' 11; do
     refused '--warm-up' run --warm-up "$time"
 done
 for seed in -1 x '' 1.5 9223372036854775808 18446744073709551617; do

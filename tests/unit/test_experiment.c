@@ -67,6 +67,14 @@ static void wrong_files_are_refused_with_their_place(void **state) {
          "file: figure.panels[0].causes: go with y = aborts"},
         {"'y': 'time'", "'y': 'time', 'bars': true",
          "file: figure.panels[0].bars: go with y = aborts"},
+        {"'y': 'time'", "'y': 'aborts', 'bars': true, 'causes': ['c']", "bars: go with y = aborts"},
+        {"'y': 'time'", "'y': 'aborts', 'bars': true, 'scale': 'log'", "bars: go with y = aborts"},
+        {"'y': 'time'", "'y': 'aborts', 'bars': true", "file: figure.panels[0].bars: go in the"},
+        {"'panels': [",
+         "'names': {'txsize': '12345678901234567890123456789012345678901'}, 'panels': [",
+         "file: figure.names.txsize: has more than 40 characters"},
+        {"'groups': [", "'warmup_s': 11, 'groups': [", "file: warmup_s: is 11"},
+        {"'groups': [", "'warmup_s': 0, 'groups': [", "file: warmup_s: is 0"},
         {"'y': 'time'", "'y': 'aborts', 'bars': 1", "figure.panels[0].bars: is a number, must be"},
         {"'panels': [", "'names': ['n'], 'panels': [", "file: figure.names: is an array, must be"},
         {"'panels': [", "'names': {'txsize': 1}, 'panels': [",
@@ -101,11 +109,15 @@ static void good_files_are_read(void **state) {
     assert_true(!e.panel[0].bars && e.name_count == 0);
     experiment_free(&e);
     assert_true(parse("'panels': [{'y': 'time'",
-                      "'names': {'txsize': 'n reads'}, 'panels': [{'y': 'aborts', 'bars': true", &e,
-                      why));
-    assert_true(e.panel[0].bars && e.name_count == 1);
+                      "'names': {'txsize': 'n reads'}, 'panels': [{'y': 'time', 'title': 'q', "
+                      "'label': 'ns'}, {'y': 'aborts', 'bars': true",
+                      &e, why));
+    assert_true(!e.panel[0].bars && e.panel[1].bars && e.name_count == 1 && e.warmup_s == 0);
     assert_string_equal(e.names[0].of, "txsize");
     assert_string_equal(e.names[0].name, "n reads");
+    experiment_free(&e);
+    assert_true(parse("'groups': [", "'warmup_s': 0.02, 'groups': [", &e, why));
+    assert_true(e.warmup_s == 0.02);
     experiment_free(&e);
 }
 
