@@ -465,6 +465,7 @@ static struct tm_stats *c7_stats(struct tm_thread *self) { return &self->common.
 
 static const char *c7_unavailable(void) { return NULL; }
 
+enum { HEAP_MB_MIN = 16 };
 enum { OPTION_SEGMENTS, OPTION_COMMIT, OPTION_ADDRESSING, OPTION_HEAP_MB };
 
 /* A sanitizer build has the plain variant only. */
@@ -483,7 +484,8 @@ static const struct tm_param c7_params[] = {
                        TM_CHOICE, "pause", .choices = "pause|log"},
     [OPTION_ADDRESSING] = {"addressing", "gs: segments through %gs; plain: a base pointer is added",
                            TM_CHOICE, ADDRESSING_DEFAULT, .choices = "gs|plain"},
-    [OPTION_HEAP_MB] = {"heap_mb", "size of the heap in MiB", TM_INT, "1024", 16, 32768, NULL},
+    [OPTION_HEAP_MB] = {"heap_mb", "size of the heap in MiB", TM_INT, "1024", HEAP_MB_MIN, 32768,
+                        NULL},
     {NULL, NULL, TM_INT, NULL, 0, 0, NULL},
 };
 
@@ -509,7 +511,9 @@ static bool c7_start(const union tm_value *options, unsigned threads, char *why,
     tm_c7.oversubscribed = threads > tm_c7.segments;
     atomic_store(&tm_c7.nobody.signal.limit, UINTPTR_MAX);
     tm_c7.nobody.block_end = UINTPTR_MAX;
-    if (!tm_c7_map((size_t)options[OPTION_HEAP_MB].i, why, why_size))
+    /* Where schedules are explored, most of each would go into starting a large heap. */
+    const unsigned heap_mb = machine_batch((unsigned)options[OPTION_HEAP_MB].i);
+    if (!tm_c7_map(heap_mb < HEAP_MB_MIN ? HEAP_MB_MIN : heap_mb, why, why_size))
         return false;
     tm_c7_heap_start();
     if (tm_c7.commit == C7_LOG && !tm_c7.alone) {

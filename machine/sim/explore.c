@@ -661,6 +661,21 @@ static void event(enum explore_kind kind, uintptr_t address, size_t bytes, bool 
         x.policy->happened(x.policy->context, number(t), t->events, &t->pending);
 }
 
+/* Of n states, at least one, how many from the first on have these bits?  Eight at a time: whole
+ * tables are cleared before a program begins. */
+static size_t alike(const uint8_t *state, size_t n, uint8_t mask, uint8_t bits) {
+    const uint64_t all = UINT64_C(0x0101010101010101);
+    size_t i = 0;
+    for (uint64_t eight; i + 8 <= n; i += 8) {
+        copy(&eight, state + i, sizeof eight);
+        if ((eight & all * mask) != all * bits)
+            break;
+    }
+    while (i < n && (state[i] & mask) == bits)
+        i++;
+    return i;
+}
+
 /* Is it a place that others write or read too?  Remembers who was here. */
 static bool learn(const struct thread *t, uintptr_t address, size_t bytes, bool write) {
     bool shared = false;
@@ -668,19 +683,21 @@ static bool learn(const struct thread *t, uintptr_t address, size_t bytes, bool 
     const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
     size_t count = 0;
     uint8_t *s = NULL;
-    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++, s++, count--) {
+    size_t n;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g += n, s += n, count -= n) {
         if (count == 0 && (s = states_from(g << GRANULE_SHIFT, &count)) == NULL)
             break;
         const uint8_t before = *s;
+        n = alike(s, count < last - g + 1 ? count : last - g + 1, UINT8_MAX, before);
         uint8_t state = before | (write ? WRITTEN : 0);
         if (state >> OWNER_SHIFT == 0)
             state |= (uint8_t)(me << OWNER_SHIFT);
         else if (state >> OWNER_SHIFT != me)
             state |= MANY;
-        *s = state;
+        memset(s, state, n);
         const bool is = (state & (WRITTEN | MANY)) == (WRITTEN | MANY);
         if (is && (before & (WRITTEN | MANY)) != (WRITTEN | MANY))
-            x.shared++;
+            x.shared += n;
         shared |= is;
     }
     return shared;
@@ -694,10 +711,12 @@ static void check_life(uintptr_t address, size_t bytes, const char *what) {
     const uintptr_t last = (address + bytes - 1) >> GRANULE_SHIFT;
     size_t count = 0;
     const uint8_t *s = NULL;
-    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g++, s++, count--) {
+    size_t n;
+    for (uintptr_t g = address >> GRANULE_SHIFT; g <= last; g += n, s += n, count -= n) {
         if (count == 0 && (s = states_from(g << GRANULE_SHIFT, &count)) == NULL)
             return;
-        if ((*s & LIFE) != LIVE)
+        n = alike(s, count < last - g + 1 ? count : last - g + 1, LIFE, LIVE);
+        if (n == 0)
             bad_access(address, bytes, what, (*s & LIFE) == FREED);
     }
 }
