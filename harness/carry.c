@@ -88,7 +88,8 @@ static uint64_t limit_ns(const struct carry *c, size_t cell) {
     for (unsigned pass = 0; pass < c->plan->repetitions; pass++)
         if (run_data_slot(c->data, cell, pass, RECORD_TIMED)->outcome == RECORD_HUNG)
             return 4 * asked + second_ns;
-    return 20 * asked + 5 * second_ns;
+    const uint64_t chosen = (uint64_t)(c->plan->warmup_s * (double)second_ns); /* may be long */
+    return 20 * (interval + chosen) + 5 * second_ns;
 }
 
 static struct request make_request(const struct carry *c, size_t cell, unsigned seed_pass,

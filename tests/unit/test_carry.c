@@ -229,6 +229,20 @@ static void expected_failures_do_not_end_their_cell(void **state) {
     run_data_free(&data);
 }
 
+static void a_long_warm_up_is_not_taken_for_a_hang(void **state) {
+    (void)state;
+    struct fake_plan f;
+    struct run_data data;
+    fake_plan_init(&f, 1);
+    f.plan.warmup_s = 10;
+    fake_plan_add(&f, &fake_unsafe, 2);
+    struct mock m = mock_of(&f);
+    assert_true(run_data_init(&data, &f.plan));
+    assert_int_equal(carry(&m, &data), CARRY_DONE);
+    assert_int_equal(m.log[0].limit_ns, UINT64_C(207000000000)); /* 20 * 10.1 s + 5 s */
+    run_data_free(&data);
+}
+
 static void one_thread_without_synchronisation_is_an_ordinary_cell(void **state) {
     (void)state;
     struct fake_plan f;
@@ -463,6 +477,7 @@ int main(void) {
         cmocka_unit_test(an_unavailable_cell_is_never_measured),
         cmocka_unit_test(a_failed_cell_is_given_up_and_the_others_go_on),
         cmocka_unit_test(expected_failures_do_not_end_their_cell),
+        cmocka_unit_test(a_long_warm_up_is_not_taken_for_a_hang),
         cmocka_unit_test(one_thread_without_synchronisation_is_an_ordinary_cell),
         cmocka_unit_test(an_interrupted_run_goes_on_where_it_ended),
         cmocka_unit_test(a_record_that_cannot_be_kept_ends_the_run),
