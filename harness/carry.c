@@ -46,9 +46,11 @@ size_t carry_total(const struct plan *plan, const struct run_data *data, size_t 
     return total;
 }
 
+static uint64_t in_ns(double seconds) { return (uint64_t)(seconds * (double)second_ns + 0.5); }
+
 static uint64_t interval_ns(const struct plan *plan, const struct plan_cell *cell) {
     const double seconds = plan_cell_simulated(cell) ? plan->sim_time_s : plan->min_time_s;
-    return (uint64_t)(seconds * (double)second_ns + 0.5);
+    return in_ns(seconds);
 }
 
 /*
@@ -61,7 +63,7 @@ static uint64_t warmup_ns(const struct plan *plan, const struct plan_cell *cell)
     enum { WARMUP_NS_MIN = 2000000, SIMULATED_WARMUP_NS_MIN = 50000 };
     const uint64_t interval = interval_ns(plan, cell);
     if (plan->warmup_s > 0)
-        return (uint64_t)(plan->warmup_s * (double)second_ns + 0.5);
+        return in_ns(plan->warmup_s);
     if (plan_cell_simulated(cell)) {
         const uint64_t half = interval / 2;
         return half < SIMULATED_WARMUP_NS_MIN ? SIMULATED_WARMUP_NS_MIN
@@ -88,8 +90,8 @@ static uint64_t limit_ns(const struct carry *c, size_t cell) {
     for (unsigned pass = 0; pass < c->plan->repetitions; pass++)
         if (run_data_slot(c->data, cell, pass, RECORD_TIMED)->outcome == RECORD_HUNG)
             return 4 * asked + second_ns;
-    const uint64_t chosen = (uint64_t)(c->plan->warmup_s * (double)second_ns); /* may be long */
-    return 20 * (interval + chosen) + 5 * second_ns;
+    /* A warm-up that was asked for may be long. */
+    return 20 * (interval + in_ns(c->plan->warmup_s)) + 5 * second_ns;
 }
 
 static struct request make_request(const struct carry *c, size_t cell, unsigned seed_pass,

@@ -621,18 +621,11 @@ static bool names_are_known(const struct experiment *e, const struct plan *plan,
     for (unsigned n = 0; n < e->name_count; n++) {
         bool known = false;
         for (size_t i = 0; i < plan->count && !known; i++) {
-            /* WORKLOAD/ENGINE/threads:N... */
-            char name[2 * EXPERIMENT_TEXT_SIZE], rest[EXPERIMENT_TEXT_SIZE];
+            char rest[EXPERIMENT_TEXT_SIZE];
             double x;
-            snprintf(name, sizeof name, "%s", plan->cells[i].name);
-            char *engine = strchr(name, '/');
-            if (engine == NULL)
-                continue;
-            *engine++ = '\0';
-            engine[strcspn(engine, "/")] = '\0';
-            (void)experiment_take_out(name, workload_x, rest, &x);
+            (void)experiment_take_out(plan->cells[i].workload, workload_x, rest, &x);
             known = strcmp(rest, e->names[n].of) == 0;
-            (void)experiment_take_out(engine, engine_x, rest, &x);
+            (void)experiment_take_out(plan->cells[i].engine, engine_x, rest, &x);
             known = known || strcmp(rest, e->names[n].of) == 0;
         }
         if (!known) {

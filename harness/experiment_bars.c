@@ -110,11 +110,7 @@ void experiment_bars(FILE *f, const struct drawing *d, unsigned panel, double le
     snprintf(title, sizeof title, "%.180s, %g %s", what->title, last_x(d, panel),
              d->e->x.part == PART_THREADS ? "threads" : d->e->x_axis.label);
     const double high = b.high > 0 ? b.high * 1.04 : 1, width = right - left;
-    script_margins(f, left, right, 0.175, 0.80);
-    script_label(f, title, "screen", left, 0.835, "left",
-                 script_fit(title, SCRIPT_TEXT_PX + 1, width), "#000000", true);
-    script_label(f, what->y.label, "screen", (left + right) / 2, 0.105, "center",
-                 script_fit(what->y.label, SCRIPT_TEXT_PX, width), "#333333", false);
+    experiment_frame(f, title, what->y.label, left, right);
     fprintf(f, "unset logscale\nunset ytics\nset xrange [0:%.9g]\nset yrange [0:%u]\n", high,
             b.rows > 0 ? b.rows : 1);
     script_ticks(f, "x", 0, high, false, width * 24);

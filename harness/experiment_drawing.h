@@ -38,6 +38,9 @@ struct drawing {
     size_t points[EXPERIMENT_PANELS_MAX];
 };
 
+/* Margins, title and the label of the x axis of a panel between two shares of the page's width. */
+void experiment_frame(FILE *f, const char *title, const char *x_label, double left, double right);
+
 /* Is there room for the bars of the panel?  False when one line on stderr has said that there is
  * not. */
 bool experiment_bars_fit(const struct drawing *d, unsigned panel);

@@ -362,6 +362,15 @@ static bool has_points(const struct drawing *d, unsigned panel, unsigned curve) 
     return false;
 }
 
+void experiment_frame(FILE *f, const char *title, const char *x_label, double left, double right) {
+    const double width = right - left;
+    script_margins(f, left, right, 0.175, 0.80);
+    script_label(f, title, "screen", left, 0.835, "left",
+                 script_fit(title, SCRIPT_TEXT_PX + 1, width), "#000000", true);
+    script_label(f, x_label, "screen", (left + right) / 2, 0.105, "center",
+                 script_fit(x_label, SCRIPT_TEXT_PX, width), "#333333", false);
+}
+
 /* Thread counts are few: each is marked.  False, and nothing done, where there is no room for that.
  */
 static bool thread_ticks(FILE *f, const struct drawing *d, const struct script_range *x,
@@ -401,11 +410,7 @@ static void put_panel(FILE *f, const struct drawing *d, unsigned panel, double l
         return;
     }
     const struct script_range x = x_range(d), y = y_range(d, panel);
-    script_margins(f, left, right, 0.175, 0.80);
-    script_label(f, what->title, "screen", left, 0.835, "left",
-                 script_fit(what->title, SCRIPT_TEXT_PX + 1, right - left), "#000000", true);
-    script_label(f, e->x_axis.label, "screen", (left + right) / 2, 0.105, "center",
-                 script_fit(e->x_axis.label, SCRIPT_TEXT_PX, right - left), "#333333", false);
+    experiment_frame(f, what->title, e->x_axis.label, left, right);
     fputs("set label ", f);
     script_string(f, what->y.label);
     fprintf(f,
@@ -455,18 +460,11 @@ static void put_name(FILE *f, const char *name, double x, double y) {
     script_label(f, second, "screen", x, y - line, "left", size, "#000000", false);
 }
 
-static bool draws_samples(const struct drawing *d) {
+/* Is there a quantity that has samples, or one (a count) that has none? */
+static bool draws(const struct drawing *d, bool samples) {
     for (unsigned p = 0; p < d->e->panels; p++)
         for (size_t i = 0; i < d->points[p]; i++)
-            if (d->point[p][i].sample_factor > 0)
-                return true;
-    return false;
-}
-
-static bool draws_counts(const struct drawing *d) {
-    for (unsigned p = 0; p < d->e->panels; p++)
-        for (size_t i = 0; i < d->points[p]; i++)
-            if (!(d->point[p][i].sample_factor > 0))
+            if ((d->point[p][i].sample_factor > 0) == samples)
                 return true;
     return false;
 }
@@ -476,12 +474,12 @@ static void put_notes(FILE *f, const struct drawing *d, bool simulated, double x
     const double line = 0.032;
     const char *notes[4];
     unsigned count = 0;
-    if (draws_samples(d)) {
+    if (draws(d, true)) {
         notes[count++] = "marker: median with its";
         notes[count++] = simulated ? "95 % interval over seeds" : "95 % interval";
         notes[count++] = simulated ? "dots: every seed" : "dots: every sample";
     }
-    if (draws_counts(d))
+    if (draws(d, false))
         notes[count++] = simulated ? "counts: all seeds together" : "counts: all samples together";
     for (unsigned i = 0; i < count; i++, y -= line)
         script_label(f, notes[i], "screen", x, y, "left", SCRIPT_SMALL_PX - 2, "#333333", false);

@@ -141,9 +141,13 @@ void script_margins(FILE *f, double left, double right, double bottom, double to
             left, right, bottom, top);
 }
 
-void script_ticks_at(FILE *f, const char *axis, const double *tick, unsigned ticks) {
+static void open_ticks(FILE *f, const char *axis) {
     fprintf(f, "set %stics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", axis,
             FONT, SCRIPT_SMALL_PX);
+}
+
+void script_ticks_at(FILE *f, const char *axis, const double *tick, unsigned ticks) {
+    open_ticks(f, axis);
     for (unsigned i = 0; i < ticks; i++)
         fprintf(f, "%s'%g' %.9g", i > 0 ? "," : "", tick[i], tick[i]);
     fputs(")\n", f);
@@ -154,13 +158,9 @@ void script_paragraph(FILE *f, const char *text, double y) {
     const size_t length = strlen(text);
     size_t first = length;
     if (script_text_width(text, SCRIPT_SMALL_PX) > width) {
-        /* Broken behind the middle, at a space. */
-        first = length / 2;
-        while (first < length && text[first] != ' ')
-            first++;
-        while (first == length || (first > 0 && text[first] != ' '))
-            first--;
-        first = first > 0 ? first : length;
+        const char *gap = strchr(text + length / 2, ' '); /* behind the middle, or before it */
+        gap = gap != NULL ? gap : memrchr(text, ' ', length / 2);
+        first = gap != NULL ? (size_t)(gap - text) : length;
     }
     const char *second = first < length ? text + first + 1 : NULL;
     char upper[512];
@@ -176,8 +176,7 @@ void script_paragraph(FILE *f, const char *text, double y) {
 /* Ticks of an axis at 1, 2, 5 times the powers of ten (only the powers when there are many). */
 void script_ticks(FILE *f, const char *axis, double low, double high, bool logarithmic,
                   double room) {
-    fprintf(f, "set %stics nomirror out scale 0.6 noenhanced font '%s,%d' tc rgb '#333333' (", axis,
-            FONT, SCRIPT_SMALL_PX);
+    open_ticks(f, axis);
     bool first = true;
     if (logarithmic) {
         const double decades = log10(high / low);
