@@ -169,9 +169,10 @@ static bool run_here(const struct test *t, char *why) {
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
     const uint64_t by_time = t->machine->simulated ? SIMULATED_SEEDS : 1;
     const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
+    const uint64_t single = seeds < SIMULATED_SEEDS ? seeds : SIMULATED_SEEDS;
     const bool one = t->one_seed && only_seed + first_seeds == 0;
-    const uint64_t begin = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : 1;
-    const uint64_t end = only_seed > 0 ? only_seed : one ? SIMULATED_SEEDS : seeds;
+    const uint64_t begin = only_seed > 0 ? only_seed : one ? single : 1;
+    const uint64_t end = only_seed > 0 ? only_seed : one ? single : seeds;
     const time_t start_s = now_s();
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
