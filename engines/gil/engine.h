@@ -152,9 +152,11 @@ TM_INLINE int tm_end(struct tm_thread *self, const struct tm_block *block) {
 #if defined(TM_RESTARTS)
 #define TM_ATOMIC(self_)                                                                           \
     for (TM_BLOCK = ({                                                                             \
-             const struct tm_block tm_begun_ = tm_begin(self_);                                    \
-             if (tm_begun_.outermost)                                                              \
+             struct tm_block tm_begun_ = tm_begin(self_);                                          \
+             if (tm_begun_.outermost) {                                                            \
                  tm_checkpoint(&(self_)->checkpoint);                                              \
+                 tm_begun_ = tm_behind_checkpoint();                                               \
+             }                                                                                     \
              tm_begun_;                                                                            \
          });                                                                                       \
          !tm_block_.done; tm_block_.done = tm_end(self_, &tm_block_))

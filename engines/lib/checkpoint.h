@@ -20,6 +20,18 @@ struct tm_checkpoint {
  * the function that holds the block (inlining a wrapper around it is not allowed by gcc). */
 void tm_checkpoint(struct tm_checkpoint *checkpoint) __attribute__((returns_twice));
 
+/*
+ * What an outermost block begins with, loaded behind its tm_checkpoint call.  gcc models a second
+ * return as a second call, so it may set variables to constants in front of the call, where a jump
+ * does not come by, and use their places on the stack for something else inside of the block (12.2
+ * does so with -O1).
+ */
+TM_INLINE struct tm_block tm_behind_checkpoint(void) {
+    struct tm_block block;
+    __asm__ volatile("movl $0, %0\n\tmovl $1, %1" : "=r"(block.done), "=r"(block.outermost));
+    return block;
+}
+
 /* Continues behind the tm_checkpoint call that filled `checkpoint`; the frame of its caller must
  * still be live. */
 _Noreturn void tm_checkpoint_resume(const struct tm_checkpoint *checkpoint);
