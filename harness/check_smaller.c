@@ -14,6 +14,8 @@ enum {
     PREEMPTION_RUNS = 1500, /* schedules of the program that is left */
     MINIMISED_MAX = 24,     /* of those that fail, so many are made smaller */
     ENOUGH = 2,             /* preemptions: few enough to be understood */
+    ENOUGH_AT_LAST = 4,     /* with more than these it is tried again, */
+    HARDER = 8,             /* so many times as long */
     DEPTHS = 3,             /* PCT's d: from 2 on */
     STEPS = 2500,           /* from one failing schedule to a neighbour */
     NEAR = 16,              /* events that a neighbour's switch is away, in half of the tries */
@@ -71,9 +73,10 @@ static struct check_program leave_out(const struct check_program *p, unsigned t,
 
 /* Leaves one transaction out, if it fails without one. */
 static bool shorten(const struct check_subject *subject, struct check_program *program,
-                    struct check_schedule *schedule, struct check_outcome *outcome) {
+                    struct check_schedule *schedule, struct check_outcome *outcome,
+                    unsigned effort) {
     const uint64_t schedules =
-        (uint64_t)PROGRAM_RUNS *
+        (uint64_t)PROGRAM_RUNS * effort *
         (subject->catalogue->engine->transactional_hardware ? HARDWARE_FACTOR : 1);
     for (unsigned t = 0; t < program->threads; t++)
         for (unsigned i = 0; i < program->length[t]; i++) {
@@ -96,14 +99,14 @@ static bool shorten(const struct check_subject *subject, struct check_program *p
  * thread, and the schedule may not have more preemptions for that.  Now and then others become
  * superfluous. */
 static void walk(const struct check_subject *subject, const struct check_program *program,
-                 struct check_schedule *schedule, struct check_outcome *outcome) {
+                 struct check_schedule *schedule, struct check_outcome *outcome, unsigned effort) {
     static struct check_schedule least;
     static struct check_outcome least_outcome;
     uint64_t state = 1;
     unsigned minimised = 0;
     memcpy(&least, schedule, sizeof least);
     least_outcome = *outcome;
-    for (unsigned n = 0; n < STEPS && check_preemptions(&least) > ENOUGH; n++) {
+    for (unsigned n = 0; n < STEPS * effort && check_preemptions(&least) > ENOUGH; n++) {
         memcpy(trial.deviation, schedule->deviation,
                schedule->deviations * sizeof *schedule->deviation);
         trial.deviations = schedule->deviations;
@@ -121,7 +124,7 @@ static void walk(const struct check_subject *subject, const struct check_program
             continue;
         const bool fewer = check_preemptions(&trial) < check_preemptions(schedule);
         take_trial(schedule, outcome);
-        if (!fewer && (n % 8 != 0 || minimised++ >= MINIMISED_MAX))
+        if (!fewer && (n % 8 != 0 || minimised++ >= MINIMISED_MAX * effort))
             continue;
         runs += check_minimise(subject, program, schedule, outcome);
         if (check_preemptions(schedule) < check_preemptions(&least)) {
@@ -133,18 +136,20 @@ static void walk(const struct check_subject *subject, const struct check_program
     *outcome = least_outcome;
 }
 
-unsigned check_smaller(const struct check_subject *subject, struct check_program *program,
-                       struct check_schedule *schedule, struct check_outcome *outcome) {
+/* `effort`: how many times as many runs as usual. */
+static void make_smaller(const struct check_subject *subject, struct check_program *program,
+                         struct check_schedule *schedule, struct check_outcome *outcome,
+                         unsigned effort) {
     static struct check_schedule other;
     static struct check_outcome other_outcome;
-    runs = 0;
-    while (shorten(subject, program, schedule, outcome))
+    while (shorten(subject, program, schedule, outcome, effort))
         ;
     subject->explorer->forget();
     runs += check_minimise(subject, program, schedule, outcome);
     uint64_t decisions = 30;
     unsigned minimised = 0;
-    for (uint64_t n = 1; n <= PREEMPTION_RUNS && minimised < MINIMISED_MAX; n++) {
+    for (uint64_t n = 1;
+         n <= (uint64_t)PREEMPTION_RUNS * effort && minimised < MINIMISED_MAX * effort; n++) {
         const unsigned best = check_preemptions(schedule);
         if (best <= ENOUGH)
             break;
@@ -158,6 +163,14 @@ unsigned check_smaller(const struct check_subject *subject, struct check_program
             *outcome = other_outcome;
         }
     }
-    walk(subject, program, schedule, outcome);
+    walk(subject, program, schedule, outcome, effort);
+}
+
+unsigned check_smaller(const struct check_subject *subject, struct check_program *program,
+                       struct check_schedule *schedule, struct check_outcome *outcome) {
+    runs = 0;
+    make_smaller(subject, program, schedule, outcome, 1);
+    if (check_preemptions(schedule) > ENOUGH_AT_LAST)
+        make_smaller(subject, program, schedule, outcome, HARDER);
     return runs;
 }
