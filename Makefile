@@ -25,7 +25,7 @@ comma := ,
 B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
 # Loops and functions begin on a line of their own: where in a line they happen to lie would make one engine half as
-# fast as another one with the same instructions.  Under sanitizers nothing is measured, and they compile for long.
+# fast as another one with the same instructions.  Under sanitizers nothing is measured, and -O3 takes long.
 OPT ?= $(if $(SAN),-O1,-O3 -falign-functions=64 -falign-loops=64)
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
 	-Wvla -Wundef -Wformat=2 -Wnull-dereference -Wno-clobbered

@@ -15,8 +15,9 @@
  *                               stderr
  *
  * On the simulated machine a test runs on a small computer, every other seed on one with two
- * hardware threads, so that threads are preempted anywhere; real workloads run a tenth as long, and
- * tests that run by time a fifth.  Of an engine of hardware transactions, which are slow to
+ * hardware threads, so that threads are preempted anywhere, unless the test wants one seed only;
+ * real workloads run a tenth as long, tests that run by time a fifth, and with one thread, which
+ * never waits, a fiftieth.  Of an engine of hardware transactions, which are slow to
  * simulate, choices other than the default one are tested with four threads and one seed and not by
  * time, and real workloads with four threads only.
  *
@@ -70,7 +71,7 @@ struct test {
     const struct machine *machine;
     union tm_value args[VALUES_MAX], options[VALUES_MAX];
     unsigned threads;
-    bool one_seed;        /* the second: on the computer with few hardware threads */
+    bool one_seed;        /* the second, if there is one: with few hardware threads */
     uint64_t ops_factor;  /* multiplies the test's operations */
     char environment[64]; /* "VAR=value" that must be set before the process starts, or "" */
 };
@@ -169,10 +170,10 @@ static bool run_here(const struct test *t, char *why) {
         (uint64_t)parameter(t, "interval_ms", is_conformance(t->cell->workload) ? 0 : 10);
     const uint64_t by_time = t->machine->simulated ? SIMULATED_SEEDS : 1;
     const uint64_t seeds = first_seeds > 0 ? first_seeds : interval_ms > 0 ? by_time : seeds_of(t);
-    const uint64_t single = seeds < SIMULATED_SEEDS ? seeds : SIMULATED_SEEDS;
+    const uint64_t one_is = seeds < SIMULATED_SEEDS ? seeds : SIMULATED_SEEDS;
     const bool one = t->one_seed && only_seed + first_seeds == 0;
-    const uint64_t begin = only_seed > 0 ? only_seed : one ? single : 1;
-    const uint64_t end = only_seed > 0 ? only_seed : one ? single : seeds;
+    const uint64_t begin = only_seed > 0 ? only_seed : one ? one_is : 1;
+    const uint64_t end = only_seed > 0 ? only_seed : one ? one_is : seeds;
     const time_t start_s = now_s();
     for (uint64_t seed = begin; seed <= end; seed++) {
         if (seed > SEEDS && only_seed + first_seeds == 0 && now_s() - start_s > SEEDS_S)
@@ -190,10 +191,11 @@ static bool run_here(const struct test *t, char *why) {
             request.profile = simulated_profile;
             request.overrides = few_hardware_threads;
             request.override_count =
-                seed % 2 == 0 ? sizeof few_hardware_threads / sizeof *few_hardware_threads : 0;
+                seed % 2 == 0 && seeds_of(t) > 1
+                    ? sizeof few_hardware_threads / sizeof *few_hardware_threads
+                    : 0;
         }
         if (interval_ms > 0) {
-            /* Alone, a thread has nobody to wait for, and much to simulate. */
             const uint64_t simulated_ms =
                 is_conformance(t->cell->workload) ? t->threads > 1 ? 200000 : 20000 : 100000;
             const uint64_t ms = t->machine->simulated ? simulated_ms : 1000000;

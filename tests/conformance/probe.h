@@ -10,7 +10,8 @@
  *   blocks        outermost blocks in one operation: commits must be exactly ops * blocks
  *   irrevocable   irrevocable blocks in one operation, exactly; -1: any number
  *   restarts      calls of tm_abort_restart in one operation, at least
- *   seeds         measurements, each with a seed of its own; fewer where that takes seconds
+ *   seeds         measurements, each with a seed of its own; fewer where that takes seconds;
+ *                 1, simulated: on the computer with a processor for each thread
  *   interval_ms   run by time instead of by operations
  *   rss_mb        the process may be this large behind the run (not checked under a sanitizer)
  */

@@ -2,10 +2,11 @@
  * retry_memory - a thread that sleeps in tm_retry does not keep the memory that others free.
  *
  * The last thread's first operation waits until all others have done their work; these exchange and
- * free large objects all the while, and none of what they commit is anything that it has read.  An
- * engine that lets the sleeper hold on to its read set keeps every object that is freed meanwhile:
- * more than 900 megabytes behind a run of four threads.  The limit is well above what piles up for
- * a thread that loses its processor inside of a block for some time slices, as on a busy machine.
+ * free large objects all the while, and none of what they commit is anything that it has read, and
+ * nothing is random, so one seed will do.  An engine that lets the sleeper hold on to its read set
+ * keeps every object that is freed meanwhile: more than 900 megabytes behind a run of four threads.
+ * The limit is well above what piles up for a thread that loses its processor inside of a block for
+ * some time slices, as on a busy machine.
  * A simulated machine is never busy with anything else, and one seed means there that each thread
  * has a processor: less is enough.  With fewer processors, what piles up in one time slice would be
  * half of everything.  Objects are small beside the limit, because some hundreds of them wait for
